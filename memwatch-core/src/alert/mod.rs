@@ -1,0 +1,1 @@
+//! What follows from rules in time: alert states.

@@ -1,0 +1,1 @@
+//! Were the alerts right: replay over history, outcome and score.

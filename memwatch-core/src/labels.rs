@@ -1,0 +1,374 @@
+//! Label sets and matchers, as in Prometheus. The name of a series is its label `__name__`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Error, Result};
+
+/// The label that holds a series' name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// A set of labels, sorted by name, each name once, no empty values: a label that is absent equals one that is empty.
+///
+/// Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels(Arc::from([]))
+    }
+}
+
+impl<N: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(N, V)> for Labels {
+    /// Sorts; of one name given twice the last value wins; empty values are left out.
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut all: Vec<(Arc<str>, Arc<str>)> = pairs
+            .into_iter()
+            .map(|(n, v)| (n.into(), v.into()))
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0)); // Stable, so that the last of equal names stays last.
+        let mut kept: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(all.len());
+        for pair in all {
+            match kept.last_mut() {
+                Some(last) if last.0 == pair.0 => *last = pair,
+                _ => kept.push(pair),
+            }
+        }
+        kept.retain(|(_, value)| !value.is_empty());
+        Labels(kept.into())
+    }
+}
+
+impl Labels {
+    /// The value of `name`, or `""` when it is absent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.0
+            .binary_search_by(|(n, _)| n.as_ref().cmp(name))
+            .map_or("", |i| &self.0[i].1)
+    }
+
+    /// The series' name, or `""`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.get(METRIC_NAME)
+    }
+
+    /// All pairs in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_ref(), v.as_ref()))
+    }
+
+    /// How many labels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The labels for whose name `keep` says yes.
+    #[must_use]
+    pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Labels {
+        Labels(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
+    }
+
+    /// Without `__name__`.
+    #[must_use]
+    pub fn without_name(&self) -> Labels {
+        if self.name().is_empty() {
+            self.clone()
+        } else {
+            self.filter(|n| n != METRIC_NAME)
+        }
+    }
+
+    /// With `name` set to `value`; an empty value removes it.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Labels {
+        self.0
+            .iter()
+            .cloned()
+            .chain([(Arc::from(name), Arc::from(value))])
+            .collect()
+    }
+
+    /// The canonical string of the store: `a="b",c="d"`, sorted, without `__name__`, values escaped as in exposition text.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in self.iter().filter(|(n, _)| *n != METRIC_NAME) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            push_pair(&mut text, name, value);
+        }
+        text
+    }
+
+    /// Reads what [`Labels::canonical`] writes, also with braces around, spaces and a trailing comma.
+    ///
+    /// # Errors
+    /// When a name, `=`, quote or escape is missing or wrong.
+    pub fn parse(text: &str) -> Result<Labels> {
+        let bad = || Error::Value {
+            expected: "labels like a=\"b\",c=\"d\"",
+            found: text.to_owned(),
+        };
+        let mut rest = text.trim();
+        if let Some(inner) = rest.strip_prefix('{') {
+            rest = inner.strip_suffix('}').ok_or_else(bad)?.trim();
+        }
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        while !rest.is_empty() {
+            let equals = rest.find('=').ok_or_else(bad)?;
+            let name = rest[..equals].trim().trim_matches('"');
+            rest = rest[equals + 1..]
+                .trim_start()
+                .strip_prefix('"')
+                .ok_or_else(bad)?;
+            let mut value = String::new();
+            let mut chars = rest.char_indices();
+            let close = loop {
+                match chars.next().ok_or_else(bad)? {
+                    (i, '"') => break i,
+                    (_, '\\') => match chars.next().ok_or_else(bad)?.1 {
+                        'n' => value.push('\n'),
+                        c @ ('"' | '\\') => value.push(c),
+                        c => {
+                            value.push('\\');
+                            value.push(c);
+                        }
+                    },
+                    (_, c) => value.push(c),
+                }
+            };
+            if name.is_empty() || pairs.iter().any(|(n, _)| n == name) {
+                return Err(bad());
+            }
+            pairs.push((name.to_owned(), value));
+            rest = rest[close + 1..].trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) => rest = more.trim_start(),
+                None if rest.is_empty() => {}
+                None => return Err(bad()),
+            }
+        }
+        Ok(pairs.into_iter().collect())
+    }
+}
+
+fn push_pair(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push_str("=\"");
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+}
+
+impl fmt::Display for Labels {
+    /// As Prometheus prints a series: `name{a="b", c="d"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let mut text = String::new();
+        for (name, value) in self.iter().filter(|(n, _)| *n != METRIC_NAME) {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            push_pair(&mut text, name, value);
+        }
+        if !text.is_empty() || self.name().is_empty() {
+            write!(f, "{{{text}}}")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How a matcher compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+/// A condition on one label.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    name: Arc<str>,
+    op: MatchOp,
+    value: Arc<str>,
+    regex: Option<regex::Regex>,
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Matcher {
+    /// A matcher; for regular expressions, RE2 syntax.
+    ///
+    /// # Errors
+    /// When a regular expression does not compile.
+    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Matcher> {
+        let regex = match op {
+            MatchOp::Regex | MatchOp::NotRegex => Some(
+                regex::RegexBuilder::new(&format!("^(?:{value})$"))
+                    .dot_matches_new_line(true)
+                    .build()
+                    .map_err(|_| Error::Value {
+                        expected: "a regular expression",
+                        found: value.to_owned(),
+                    })?,
+            ),
+            _ => None,
+        };
+        Ok(Matcher {
+            name: name.into(),
+            op,
+            value: value.into(),
+            regex,
+        })
+    }
+
+    /// `name="value"`.
+    #[must_use]
+    pub fn equal(name: &str, value: &str) -> Matcher {
+        Matcher {
+            name: name.into(),
+            op: MatchOp::Equal,
+            value: value.into(),
+            regex: None,
+        }
+    }
+
+    /// The label that it looks at.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it compares.
+    #[must_use]
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// What it compares with: a value or the text of a regular expression.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether `value` (empty for an absent label) satisfies it.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        match (self.op, &self.regex) {
+            (MatchOp::Equal, _) => value == self.value.as_ref(),
+            (MatchOp::NotEqual, _) => value != self.value.as_ref(),
+            (MatchOp::Regex, Some(regex)) => regex.is_match(value),
+            (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
+            (MatchOp::Regex | MatchOp::NotRegex, None) => {
+                unreachable!("compiled by the constructor")
+            }
+        }
+    }
+
+    /// Whether the label set satisfies it.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.accepts(labels.get(&self.name))
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let op = match self.op {
+            MatchOp::Equal => "=",
+            MatchOp::NotEqual => "!=",
+            MatchOp::Regex => "=~",
+            MatchOp::NotRegex => "!~",
+        };
+        write!(f, "{}{op}{:?}", self.name, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_print_and_parse() {
+        let labels: Labels = [
+            ("b", "x\"y\\z\n"),
+            ("a", "1"),
+            ("empty", ""),
+            ("__name__", "up"),
+            ("a", "2"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(labels.canonical(), r#"a="2",b="x\"y\\z\n""#);
+        assert_eq!(labels.to_string(), r#"up{a="2", b="x\"y\\z\n"}"#);
+        assert_eq!(
+            Labels::parse(&labels.canonical()).unwrap(),
+            labels.without_name()
+        );
+        assert_eq!(
+            Labels::parse(r#"{compiler="gc", GOARCH="amd64",}"#)
+                .unwrap()
+                .get("GOARCH"),
+            "amd64"
+        );
+        assert_eq!(labels.with("a", "").get("a"), "");
+        for bad in [
+            "a",
+            "a=b",
+            "a=\"b",
+            "{a=\"b\"",
+            "=\"b\"",
+            "a=\"b\" c=\"d\"",
+            "a=\"1\",a=\"2\"",
+        ] {
+            assert!(Labels::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn matchers_see_absent_as_empty() {
+        let labels: Labels = [("a", "x1")].into_iter().collect();
+        let check = |name, op, value| Matcher::new(name, op, value).unwrap().matches(&labels);
+        assert!(check("a", MatchOp::Regex, "x."));
+        assert!(!check("a", MatchOp::Regex, "x"));
+        assert!(check("none", MatchOp::Equal, ""));
+        assert!(check("none", MatchOp::NotEqual, "y"));
+        assert!(check("none", MatchOp::Regex, ".*"));
+        assert!(!check("a", MatchOp::NotRegex, "x1|y"));
+        assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! Series: what expressions read.
+
+use std::sync::Arc;
+
+use crate::{Labels, Matcher, Result, Window};
+
+/// The bits of Prometheus' staleness marker: a NaN that says "this series ended here".
+pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+/// The staleness marker as a value.
+#[must_use]
+pub fn stale_nan() -> f64 {
+    f64::from_bits(STALE_NAN_BITS)
+}
+
+/// Whether a value is the staleness marker; no other NaN is.
+#[must_use]
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE_NAN_BITS
+}
+
+/// Samples of one series inside of a window.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Name (`__name__`) and labels.
+    pub labels: Labels,
+    /// When each value was read, nanoseconds since the epoch, strictly ascending. Series of one process share one array.
+    pub at_ns: Arc<[i64]>,
+    /// The values; as long as `at_ns`.
+    pub values: Arc<[f64]>,
+}
+
+/// Gives the samples that expressions ask for.
+pub trait SeriesReader: Sync {
+    /// The series that satisfy all `matchers`, in the order of their labels, with their samples inside of `window`.
+    ///
+    /// A series without samples in the window may be left out.
+    ///
+    /// # Errors
+    /// When the data cannot be read; never because nothing matches.
+    fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>>;
+
+    /// The names of all series, sorted, each once: for suggestions.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn metric_names(&self) -> Result<Vec<Arc<str>>>;
+}
+
+/// Series held in memory, for tests and small inputs.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySeries {
+    /// All series; each with a label set of its own.
+    pub series: Vec<Series>,
+}
+
+impl SeriesReader for MemorySeries {
+    fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        let mut found: Vec<Series> = self
+            .series
+            .iter()
+            .filter(|s| matchers.iter().all(|m| m.matches(&s.labels)))
+            .map(|s| {
+                let from = s.at_ns.partition_point(|at| *at <= window.after.0);
+                let to = s
+                    .at_ns
+                    .partition_point(|at| *at <= window.until.0)
+                    .max(from);
+                Series {
+                    labels: s.labels.clone(),
+                    at_ns: s.at_ns[from..to].into(),
+                    values: s.values[from..to].into(),
+                }
+            })
+            .filter(|s| !s.at_ns.is_empty())
+            .collect();
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+
+    fn metric_names(&self) -> Result<Vec<Arc<str>>> {
+        let mut names: Vec<Arc<str>> = self
+            .series
+            .iter()
+            .map(|s| Arc::from(s.labels.name()))
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}

@@ -1,0 +1,1 @@
+//! Slices → numbers: kernels that know nothing of labels, tables or rules.
