@@ -237,7 +237,7 @@ impl Parser<'_> {
         &mut self,
         mut tokens: &'s [(Token, usize)],
         open: usize,
-    ) -> Result<(Pipeline, &'s [(Token, usize)]), TemplateError> {
+    ) -> Parsed<'s, Pipeline> {
         let mut commands: Vec<Command> = Vec::new();
         loop {
             let offset = tokens.first().map_or(open, |t| t.1);
@@ -256,7 +256,7 @@ impl Parser<'_> {
         tokens: &'s [(Token, usize)],
         piped: bool,
         offset: usize,
-    ) -> Result<(Command, &'s [(Token, usize)]), TemplateError> {
+    ) -> Parsed<'s, Command> {
         let mut rest = tokens;
         let function = match tokens.first() {
             None | Some((Token::Pipe | Token::Close, _)) => {
@@ -307,10 +307,7 @@ impl Parser<'_> {
         Ok((call, rest))
     }
 
-    fn operand<'s>(
-        &mut self,
-        tokens: &'s [(Token, usize)],
-    ) -> Result<(Operand, &'s [(Token, usize)]), TemplateError> {
+    fn operand<'s>(&mut self, tokens: &'s [(Token, usize)]) -> Parsed<'s, Operand> {
         let (token, at) = &tokens[0];
         let mut rest = &tokens[1..];
         let mut operand = match token {
@@ -408,6 +405,9 @@ impl Parser<'_> {
         }
     }
 }
+
+/// What was read, and the tokens after it.
+type Parsed<'s, T> = Result<(T, &'s [(Token, usize)]), TemplateError>;
 
 struct Function {
     name: &'static str,
