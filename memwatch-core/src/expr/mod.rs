@@ -21,6 +21,8 @@ mod options;
 mod parse;
 mod print;
 mod rows;
+#[doc(hidden)]
+pub mod script;
 mod select;
 pub mod staleness;
 mod suggest;
