@@ -515,7 +515,9 @@ impl Parser<'_> {
         let mut args = Vec::new();
         while !self.take_if(&Token::Close) {
             // The name of a label as a text that Prometheus would find fault with only when evaluating.
-            if let (Token::BrokenText(text), "label_replace" | "label_join") = (self.peek(), of) {
+            if let (Token::BrokenText(text), "label_replace" | "label_join" | "count_values") =
+                (self.peek(), of)
+            {
                 return Err(self.error_here(format!("invalid label name {text}")));
             }
             args.push(self.expression(0)?);

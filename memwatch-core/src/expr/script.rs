@@ -158,7 +158,11 @@ impl Runner {
                 self.native.push(labels.clone());
             }
             if command == "load_with_nhcb" && !labels.get("le").is_empty() {
-                let base = labels.name().trim_end_matches("_bucket").to_owned();
+                let base = labels
+                    .name()
+                    .strip_suffix("_bucket")
+                    .unwrap_or_default()
+                    .to_owned();
                 self.native
                     .push(labels.with("le", "").with(METRIC_NAME, &base));
             }
@@ -531,7 +535,13 @@ fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
     let mut rest = line[end..].trim_start();
     while !rest.is_empty() {
         let end = if rest.starts_with("{{") {
-            let close = rest.find("}}").ok_or("`{{` without `}}`")? + 2;
+            let mut close = rest.find("}}").ok_or("`{{` without `}}`")? + 2;
+            while let Some(step) = rest[close..]
+                .strip_prefix(['+', '-'])
+                .filter(|s| s.starts_with("{{"))
+            {
+                close += 3 + step.find("}}").ok_or("`{{` without `}}`")?;
+            }
             close
                 + rest[close..]
                     .find(char::is_whitespace)
@@ -613,12 +623,7 @@ fn labels(text: &str) -> Result<Labels, String> {
 fn sequence(text: &str, points: &mut Vec<Point>) -> Result<(), String> {
     let bad = || format!("expected values, found `{text}`");
     let (item, times) = match text.rsplit_once('x') {
-        Some((item, times))
-            if times.bytes().all(|b| b.is_ascii_digit())
-                && !times.is_empty()
-                && item != "0"
-                && item != "-0" =>
-        {
+        Some((item, times)) if times.bytes().all(|b| b.is_ascii_digit()) && !times.is_empty() => {
             (item, Some(times.parse::<usize>().map_err(|_| bad())?))
         }
         _ => (text, None),

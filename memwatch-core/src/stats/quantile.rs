@@ -72,9 +72,12 @@ impl SortedWindow {
     }
 }
 
-/// Median distance of values in [`order`] from their median; NaN of none.
+/// Median distance of values in [`order`] from their median; NaN of none, or if one is NaN.
 #[must_use]
 pub fn median_absolute_deviation(sorted: &[f64]) -> f64 {
+    if sorted.first().is_some_and(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let median = quantile(0.5, sorted);
     let mut distances: Vec<f64> = sorted.iter().map(|v| (v - median).abs()).collect();
     distances.sort_by(|a, b| order(*a, *b));
