@@ -34,6 +34,7 @@ mod buffer;
 mod cache;
 mod disk;
 mod error;
+mod identity;
 mod layout;
 mod lock;
 pub mod manifest;
