@@ -1,1 +1,1 @@
-//! x
+//! Where memwatch keeps recordings.
