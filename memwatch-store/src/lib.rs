@@ -34,9 +34,12 @@ mod buffer;
 mod cache;
 mod disk;
 mod error;
+pub mod ingest;
 mod layout;
 mod lock;
 pub mod manifest;
+#[cfg(feature = "sql")]
+pub mod query;
 mod scan;
 pub mod schema;
 mod segment;
