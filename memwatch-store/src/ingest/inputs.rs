@@ -26,6 +26,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Passed {
     pub(crate) name: Arc<str>,
     pub(crate) why: String,
+    /// It should have been read, and could not be.
+    pub(crate) failed: bool,
 }
 
 /// Everything that the user named.
@@ -83,7 +85,7 @@ impl Inputs {
                         match fs::metadata(&path) {
                             Ok(meta) if meta.is_dir() => inputs.walk_named(&path, &mut seen)?,
                             Ok(meta) => inputs.push(&path, meta.len(), false, None, &mut seen),
-                            Err(error) => inputs.pass(&path, error.to_string()),
+                            Err(error) => inputs.fail(&path, &error),
                         }
                     }
                     if !any {
@@ -153,7 +155,7 @@ impl Inputs {
             let meta = match fs::symlink_metadata(&path) {
                 Ok(meta) => meta,
                 Err(error) => {
-                    self.pass(&path, plain(&error));
+                    self.fail(&path, &error);
                     continue;
                 }
             };
@@ -168,7 +170,7 @@ impl Inputs {
                 if path.join(STORE_MARK).exists() {
                     self.pass(&path, "a store, not a recording".to_owned());
                 } else if let Err(error) = self.walk(&path, below, seen) {
-                    self.pass(&path, plain(&error));
+                    self.fail(&path, &error);
                 }
             } else if meta.is_file() {
                 self.push(&path, meta.len(), false, Some(below), seen);
@@ -206,6 +208,15 @@ impl Inputs {
         self.passed.push(Passed {
             name: path.display().to_string().into(),
             why,
+            failed: false,
+        });
+    }
+
+    fn fail(&mut self, path: &Path, error: &io::Error) {
+        self.passed.push(Passed {
+            name: path.display().to_string().into(),
+            why: plain(error),
+            failed: true,
         });
     }
 }
