@@ -168,6 +168,9 @@ fn named(name: &str) -> Result<Recognized> {
     let known: Vec<&str> = formats().map(|(name, _)| name).collect();
     Err(wrong_input(
         "--format",
-        format!("expected auto or one of {}, found `{name}`", known.join(", ")),
+        format!(
+            "expected auto or one of {}, found `{name}`",
+            known.join(", ")
+        ),
     ))
 }

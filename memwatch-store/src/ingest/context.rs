@@ -236,12 +236,15 @@ pub(crate) fn moment_of_companion(path: &Path) -> Option<(Timestamp, String)> {
             return None;
         }
         let content = read_limited(file, PROFILE_BYTES_MAX)?;
-        let Recognized::Artifact(format) = source::recognize(&content[..content.len().min(source::HEAD_BYTES)])
+        let Recognized::Artifact(format) =
+            source::recognize(&content[..content.len().min(source::HEAD_BYTES)])
         else {
             return None;
         };
         let profile = format.describe(&content, &name, &Context::default()).ok()?;
-        let at = profile.at.filter(|_| profile.kind == ArtifactKind::HeapProfile)?;
+        let at = profile
+            .at
+            .filter(|_| profile.kind == ArtifactKind::HeapProfile)?;
         Some((at, name))
     })
 }

@@ -33,7 +33,6 @@ pub use inputs::InputError;
 pub use open::open_or_ingest;
 pub use report::{IngestReport, InputReport, Outcome};
 
-
 use std::collections::BTreeMap;
 
 use crate::manifest::SourceIdentity;

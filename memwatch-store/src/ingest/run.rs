@@ -11,13 +11,13 @@ use memwatch_core::record::{Artifact, Identity, RecordSink as _};
 use memwatch_core::source::{self, ArtifactSource, Context, Recognized, Rejection, Source};
 use memwatch_core::{Error as CoreError, Place, Result as CoreResult, Timestamp};
 
+use super::Tally;
 use super::builder::{Ingest, OnError, Progress, Tell, wrong_input};
 use super::content::Content;
 use super::context::{Basis, Folder, Folders, moment_of_companion};
 use super::inputs::{Candidate, Inputs, plain};
-use super::report::{InputReport, IngestReport, Outcome};
+use super::report::{IngestReport, InputReport, Outcome};
 use super::sink::{Seen, Sink};
-use super::Tally;
 use crate::manifest::SourceIdentity;
 use crate::writer::Writer;
 use crate::{Result, SourceHash};
@@ -86,7 +86,10 @@ impl<'a> Run<'a> {
         let files = inputs.folders.into_values().flatten();
         for candidate in files.chain(inputs.standard_input) {
             let report = if self.stopped {
-                InputReport::failed(candidate.name.clone(), "not read: an input before it failed")
+                InputReport::failed(
+                    candidate.name.clone(),
+                    "not read: an input before it failed",
+                )
             } else {
                 self.one(&candidate)?
             };
@@ -215,7 +218,10 @@ impl<'a> Run<'a> {
         if content.head().is_empty() {
             return Err("empty".to_owned());
         }
-        match self.format.unwrap_or_else(|| source::recognize(content.head())) {
+        match self
+            .format
+            .unwrap_or_else(|| source::recognize(content.head()))
+        {
             Recognized::Records(source) => Ok(Format::Records(source)),
             Recognized::Artifact(source) => Ok(Format::Artifact(source)),
             Recognized::Unreadable(advice) => Err(advice.to_owned()),
@@ -334,7 +340,9 @@ fn keep(
         && let Some((at, profile)) = candidate.path.as_deref().and_then(moment_of_companion)
     {
         artifact.at = Some(at);
-        sink.note(format!("has no time of its own: taken to be of the time of {profile}"));
+        sink.note(format!(
+            "has no time of its own: taken to be of the time of {profile}"
+        ));
     }
     let missing = |field: &str, expected: &str| Rejection {
         place: place(context),
@@ -343,7 +351,10 @@ fn keep(
         found: String::new(),
     };
     let Some(identity) = &context.identity else {
-        return sink.reject(missing("service", "whose it is: give --service and --instance"));
+        return sink.reject(missing(
+            "service",
+            "whose it is: give --service and --instance",
+        ));
     };
     if artifact.at.is_none() {
         return sink.reject(missing(

@@ -71,7 +71,12 @@ pub(crate) fn describe(rejection: &Rejection) -> String {
 }
 
 impl Sink<'_> {
-    fn took(&mut self, of: Option<&Identity>, at: Timestamp, result: CoreResult<()>) -> CoreResult<()> {
+    fn took(
+        &mut self,
+        of: Option<&Identity>,
+        at: Timestamp,
+        result: CoreResult<()>,
+    ) -> CoreResult<()> {
         if result.is_err() {
             self.seen.writer_failed = true;
             return result;

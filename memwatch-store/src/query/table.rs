@@ -25,7 +25,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, expressions};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
@@ -69,7 +69,8 @@ impl StoredTable {
         let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
         let filter = state.create_physical_expr(filter, &schema)?;
         // A filter that says nothing of the columns known here prunes nothing.
-        let Ok(predicate) = PruningPredicate::try_new(filter, Arc::clone(&self.schema)) else {
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema));
+        let Ok(predicate) = builder.try_build(filter) else {
             return Ok(all.to_vec());
         };
         let runs = Runs::new(all);
@@ -170,7 +171,7 @@ impl TableProvider for StoredTable {
         let mut config = FileScanConfigBuilder::new(
             self.store_url.clone(),
             Arc::new(
-                ParquetSource::new(TableSchema::from_file_schema(Arc::clone(&self.schema)))
+                ParquetSource::new(TableSchema::builder(Arc::clone(&self.schema)).build())
                     .with_table_parquet_options(state.table_options().parquet.clone())
                     .with_enable_page_index(true)
                     .with_metadata_size_hint(FOOTER_BYTES),
