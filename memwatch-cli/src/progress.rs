@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+const BAR: &str =
+    "{bar:24} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {wide_msg}";
+const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {wide_msg}";
+
 /// A bar over bytes read.
 pub struct Progress {
     bar: ProgressBar,
@@ -23,11 +27,7 @@ impl Progress {
                 ProgressDrawTarget::hidden()
             },
         );
-        let template = if total_bytes.is_some() {
-            "{bar:24} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}"
-        } else {
-            "{spinner} {bytes} {bytes_per_sec} {msg}"
-        };
+        let template = if total_bytes.is_some() { BAR } else { SPINNER };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -38,7 +38,15 @@ impl Progress {
     }
 
     /// Where it stands.
-    pub fn set(&self, bytes: u64, message: String) {
+    pub fn set(&self, bytes: u64, total_bytes: Option<u64>, message: String) {
+        if let Some(total) = total_bytes
+            && self.bar.length() != Some(total)
+        {
+            self.bar.set_length(total);
+            if let Ok(style) = ProgressStyle::with_template(BAR) {
+                self.bar.set_style(style);
+            }
+        }
         self.bar.set_position(bytes);
         self.bar.set_message(message);
     }

@@ -1,6 +1,9 @@
 //! Results on standard output. Nothing else writes there.
 
+pub mod info;
+pub mod ingest_report;
 pub mod json;
+pub mod rows;
 pub mod table;
 
 use std::borrow::Cow;

@@ -44,7 +44,7 @@ pub(super) type Tell<'a> = Box<dyn FnMut(&Progress<'_>) + 'a>;
 /// Reads recordings into a store.
 #[must_use]
 pub struct Ingest<'a> {
-    store: &'a Store,
+    store: Store,
     inputs: Vec<String>,
     pub(super) stdin: Option<Box<dyn Read>>,
     pub(super) service: Option<Arc<str>>,
@@ -66,9 +66,9 @@ pub fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 impl<'a> Ingest<'a> {
     /// Nothing to read yet.
-    pub fn new(store: &'a Store) -> Ingest<'a> {
+    pub fn new(store: &Store) -> Ingest<'a> {
         Ingest {
-            store,
+            store: store.clone(),
             inputs: Vec::new(),
             stdin: None,
             service: None,

@@ -24,10 +24,10 @@ use crate::{Result, Store};
 ///
 /// # Errors
 /// When there is nothing, or a store that cannot be opened; when ingesting fails as a whole. Inputs that fail are in the report.
-pub fn open_or_ingest(
+pub fn open_or_ingest<'a>(
     data: &Path,
     scratch: &Path,
-    configure: impl FnOnce(Ingest<'_>) -> Ingest<'_>,
+    configure: impl FnOnce(Ingest<'a>) -> Ingest<'a>,
 ) -> Result<(Store, Option<IngestReport>)> {
     if Store::is_store(data) || !data.exists() {
         return Ok((Store::open(data)?, None));

@@ -19,6 +19,7 @@
 
 mod bounded;
 mod engine;
+mod export;
 mod guard;
 mod message;
 mod rows;
@@ -26,6 +27,7 @@ mod table;
 mod views;
 
 pub use engine::{Engine, Settings};
+pub use export::write_parquet;
 pub use guard::{DEPTH_MAX, SQL_BYTES_MAX};
 pub use rows::Rows;
 
