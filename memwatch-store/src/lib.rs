@@ -34,6 +34,7 @@ mod buffer;
 mod cache;
 mod disk;
 mod error;
+mod identity;
 pub mod ingest;
 mod layout;
 mod lock;

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub const FORMAT: u32 = 1;
 
 /// Every so many commits one is a checkpoint.
-const CHECKPOINT_EVERY: u64 = 32;
+pub(crate) const CHECKPOINT_EVERY: u64 = 32;
 
 /// Identity of an input that was taken whole: a hash over its content and over all that changes what is read from it (service,
 /// instance, time given from outside).
