@@ -1,9 +1,9 @@
 //! Which rules read what others give, and the order of evaluation that follows.
 
+use crate::Matcher;
 use crate::expr::{AtModifier, Expr, Node, NodeKind, VectorSelector};
 use crate::labels::METRIC_NAME;
 use crate::rule::{Rule, RuleFile};
-use crate::{Matcher, Nanos};
 
 /// Name of the series that say which alerts are pending or firing.
 pub(super) const ALERTS: &str = "ALERTS";
@@ -55,20 +55,6 @@ pub(super) fn needs_instants(expr: &Expr) -> bool {
             _ => return,
         };
         found |= matches!(when.at, Some(AtModifier::Start | AtModifier::End));
-    });
-    found
-}
-
-/// Whether an offset reaches into the time after the evaluation, where a live evaluation finds nothing.
-pub(crate) fn reads_the_future(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.root().walk(&mut |node: &Node| {
-        let when = match &node.kind {
-            NodeKind::Selector(s) | NodeKind::Range { selector: s, .. } => &s.when,
-            NodeKind::Subquery(s) => &s.when,
-            _ => return,
-        };
-        found |= when.offset < Nanos(0);
     });
     found
 }

@@ -689,7 +689,7 @@ mod tests {
         assert_eq!(all.f1, Some(2.0 / 3.0));
         assert_eq!(all.detect_median, Some(Nanos(s(20.0))));
         assert_eq!(all.detect_p90, None); // The third was missed.
-        assert_eq!((all.flaps, all.storm), (1, 5));
+        assert_eq!((all.flaps, all.storm), (2, 5));
         // Three stretches of 101 s (grace 1 s) in twice 1000 s.
         assert!((all.chance - 303.0 / 2000.0).abs() < 1e-9, "{}", all.chance);
         let skill = (2.0 / 3.0 - all.chance) / (1.0 - all.chance);
