@@ -103,6 +103,8 @@ pub struct Node {
     pub kind: NodeKind,
     /// Where it stands in the expression's text.
     pub span: Span,
+    /// Nodes on the longest way down, this one included.
+    pub(crate) depth: usize,
 }
 
 impl PartialEq for Node {
@@ -414,6 +416,16 @@ impl AggregateOp {
 }
 
 impl Node {
+    pub(crate) fn new(kind: NodeKind, span: Span) -> Node {
+        let mut node = Node {
+            kind,
+            span,
+            depth: 0,
+        };
+        node.depth = 1 + node.children().map(|child| child.depth).max().unwrap_or(0);
+        node
+    }
+
     /// What type of value it evaluates to.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
@@ -492,11 +504,5 @@ impl Node {
             node = inner;
         }
         node
-    }
-}
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.kind)
     }
 }

@@ -5,7 +5,7 @@ use crate::{Nanos, Timestamp};
 /// When a series without a staleness marker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StaleAfter {
-    /// When it was silent for three of its own sampling intervals, of what it did before.
+    /// When it was silent for three of its own sampling intervals, see [`super::staleness`].
     Auto,
     /// Only when its newest sample is older than the lookback, as in Prometheus.
     #[default]
