@@ -1,6 +1,7 @@
 //! What to watch: rules and rule files.
 
 mod error;
+mod lint;
 mod model;
 mod names;
 mod prometheus_yaml;
@@ -9,6 +10,7 @@ pub mod template;
 mod toml;
 
 pub use error::{Fault, Problem, RuleError};
+pub use lint::{Finding, Level, LintData, lint};
 pub use model::{
     AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Scale, Settings, TuneRange,
 };
