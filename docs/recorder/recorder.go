@@ -83,7 +83,7 @@ type Stats struct {
 	BufferFull uint64
 	// WriteFailed counts samples that were read and could not be written.
 	WriteFailed uint64
-	// Skipped counts readings left out after one that took 20 ms or more: the recorder waits then, to spare its host.
+	// Skipped counts readings left out after one that stopped the world for 20 ms or more: the recorder waits then, to spare its host.
 	Skipped uint64
 	// PausesDropped counts garbage collection cycles whose pauses are in no written sample.
 	PausesDropped uint64
@@ -111,15 +111,6 @@ type Recorder struct {
 	stopOnce sync.Once
 	done     chan struct{}
 }
-
-// A reading as slow as slowReading is followed by a wait of ten times as long as it took, up to longestWait, so that the recorder does
-// not add to an incident: ReadMemStats stops the world, and with a loop that cannot be preempted that takes as long as the loop
-// does (we recorded 228 ms). The wait is bounded so that a stall does not look like a frozen process. Readings that fall
-// into it are counted as skipped.
-const (
-	slowReading = 20 * time.Millisecond
-	longestWait = time.Second
-)
 
 // startTimeout is how long Start waits to learn whether the folder can be written.
 const startTimeout = time.Second
@@ -181,7 +172,7 @@ func (r *Recorder) Stop() error {
 	if s.Dropped() == 0 && s.PausesDropped == 0 && s.MetricsDropped == 0 && s.LastError == nil {
 		return nil
 	}
-	text := fmt.Sprintf("recorder: %d samples written, %d left out (buffer full %d, write failed %d, reading too slow %d), %d pauses lost",
+	text := fmt.Sprintf("recorder: %d samples written, %d left out (buffer full %d, write failed %d, too slow %d), %d pauses lost",
 		s.Written, s.Dropped(), s.BufferFull, s.WriteFailed, s.Skipped, s.PausesDropped)
 	if s.MetricsDropped > 0 {
 		text += fmt.Sprintf(", %d lines of runtime/metrics lost", s.MetricsDropped)
@@ -380,25 +371,14 @@ func (r *Recorder) sample() error {
 	}
 }
 
-// waitAfter is how long after a reading none is made.
-func waitAfter(took time.Duration) time.Duration {
-	switch {
-	case took < slowReading:
-		return 0
-	case took > longestWait/10:
-		return longestWait
-	}
-	return took * 10
-}
-
-// tick makes one reading and hands it over; it returns how long ReadMemStats took.
-func (r *Recorder) tick() (took time.Duration) {
+// tick makes one reading and hands it over; it returns how long the world stood still for it.
+func (r *Recorder) tick() (stopped time.Duration) {
 	r.samples.put(func(buffer []byte) line {
-		now, read := r.sampler.read()
-		took = read
-		return r.sampler.append(buffer, now, read, r.samples.takeLost())
+		now, took := r.sampler.read()
+		stopped = r.sampler.stops.during(took)
+		return r.sampler.append(buffer, now, took, r.samples.takeLost())
 	}, r.sampler.handedOver)
-	return took
+	return stopped
 }
 
 func (r *Recorder) tickMetrics() {

@@ -434,20 +434,6 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWaitAfterASlowReading(t *testing.T) {
-	for took, want := range map[time.Duration]time.Duration{
-		50 * time.Microsecond:  0,
-		19 * time.Millisecond:  0,
-		50 * time.Millisecond:  500 * time.Millisecond,
-		228 * time.Millisecond: time.Second,
-		time.Minute:            time.Second,
-	} {
-		if found := waitAfter(took); found != want {
-			t.Errorf("a reading of %v: expected a wait of %v, found %v", took, want, found)
-		}
-	}
-}
-
 func TestGOGCFromTheEnvironment(t *testing.T) {
 	for text, want := range map[string]int64{"": 100, "off": -1, "50": 50, "0": 0, "-1": -1, "-7": -1, "x": 100, "1e3": 100, "+5": 100, "99999999999": 100} {
 		if found := gogcFromEnvironment(text); found != want {

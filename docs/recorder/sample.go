@@ -21,6 +21,7 @@ type sampler struct {
 	identity []byte
 	requests *atomic.Uint64
 	limits   limits
+	stops    worldStops
 	host     host
 	mem      runtime.MemStats
 	numGC    uint32 // the newest cycle whose pause is in a line that was handed over
@@ -30,6 +31,7 @@ type sampler struct {
 func newSampler(identity []byte, requests *atomic.Uint64) *sampler {
 	s := &sampler{identity: identity, requests: requests}
 	s.limits.find()
+	s.stops.find()
 	s.host.open()
 	return s
 }
