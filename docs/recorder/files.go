@@ -37,7 +37,7 @@ type files struct {
 	maxBytes int64
 	maxFiles int
 	compress bool
-	meta     func(file int, opened time.Time) []byte
+	meta     func(event string, file int) []byte
 	report   func(error) // what went wrong and cost no line
 
 	process, number int
@@ -157,7 +157,7 @@ func (f *files) open() error {
 	if err != nil {
 		return err
 	}
-	meta := f.meta(number, now)
+	meta := f.meta("begin", number)
 	if _, err := file.Write(meta); err != nil {
 		_ = file.Close()
 		_ = os.Remove(path)

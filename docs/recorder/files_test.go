@@ -176,7 +176,7 @@ func TestAFolderThatGoesAwayIsMadeAgain(t *testing.T) {
 func TestAFileThatIsMovedAwayIsBegunAgain(t *testing.T) {
 	dir := t.TempDir()
 	f := &files{base: filepath.Join(dir, "s@i"), kind: "samples", maxBytes: 1 << 20, maxFiles: 4,
-		meta: func(int, time.Time) []byte { return []byte("meta\n") }}
+		meta: func(string, int) []byte { return []byte("meta\n") }}
 	if _, err := f.begin(0, func(int) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,13 +16,12 @@
 // them is a fixed number of buffers. When the disk or the writer is slow, readings are left out and counted, never queued
 // without bound. Panics on both goroutines are caught. A disk that is full or a folder that is gone is tried again. Files
 // rotate, so the space they take is bounded. What was left out is said: in the recording (`pauses_dropped` of a sample and
-// lines of type "note"), in Stats and in the error of Stop.
+// lines of type "meta"), in Stats and in the error of Stop.
 //
 // Standard library only, Go 1.19 and newer.
 package recorder
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,11 +46,11 @@ type Options struct {
 	// Dir is the folder for the files; it is made when missing. Names begin with the service and the instance, so several
 	// services may share a folder. One instance must not run twice in one folder at one time.
 	Dir string
-	// MaxFileBytes is the size at which a file is closed and the next begun. Default: 16 MiB, about an hour and a quarter.
+	// MaxFileBytes is the size at which a file is closed and the next begun. Default: 16 MiB, about an hour.
 	MaxFileBytes int64
 	// MaxFiles is how many files of each kind stay, the one being written included; the oldest are deleted. Default: 16.
 	MaxFiles int
-	// Compress packs closed files with gzip, to about a twelfth. It takes CPU time when a file is closed, so it is off unless asked for.
+	// Compress packs closed files with gzip, to a fifth to a twentieth. It takes CPU time when a file is closed, so it is off unless asked for.
 	Compress bool
 
 	// Writer takes the lines instead of files. It may block: then readings are left out, and Stop gives up after StopTimeout.
@@ -134,10 +133,10 @@ func Start(options Options) (*Recorder, error) {
 		}
 		r.claim = claim
 	}
-	r.samples = newStream(options.Buffer)
+	r.samples = newStream(options.Buffer, r.describeSamples)
 	if options.Metrics {
 		// A line of runtime/metrics is ten times as long and comes a fifth as often.
-		r.values = newStream((options.Buffer + 7) / 8)
+		r.values = newStream((options.Buffer+7)/8, r.describeMetrics)
 	}
 	opened, late := make(chan error), make(chan struct{})
 	go r.run(opened, late)
@@ -299,9 +298,9 @@ func (r *Recorder) open() error {
 			process = 1
 		}
 		r.identify(process)
-		r.samples.sink = &writerSink{w: o.Writer, meta: r.sampleMeta}
+		r.samples.sink = &writerSink{w: o.Writer, meta: r.samples.metaLine}
 		if r.values != nil {
-			r.values.sink = &writerSink{w: o.MetricsWriter, meta: r.metricsMeta}
+			r.values.sink = &writerSink{w: o.MetricsWriter, meta: r.values.metaLine}
 		}
 		return nil
 	}
@@ -310,7 +309,7 @@ func (r *Recorder) open() error {
 		process = o.Process
 	}
 	samples := &files{base: r.claim.base, kind: "samples", maxBytes: o.MaxFileBytes, maxFiles: o.MaxFiles, compress: o.Compress,
-		meta: r.sampleMeta, report: r.samples.setError}
+		meta: r.samples.metaLine, report: r.samples.setError}
 	process, err := samples.begin(process, r.identify)
 	if err != nil {
 		return err
@@ -319,7 +318,7 @@ func (r *Recorder) open() error {
 	r.samples.sink = samples
 	if r.values != nil {
 		r.values.sink = &files{base: r.claim.base, kind: "metrics", maxBytes: o.MaxFileBytes, maxFiles: o.MaxFiles, compress: o.Compress,
-			meta: r.metricsMeta, report: r.values.setError, process: process}
+			meta: r.values.metaLine, report: r.values.setError, process: process}
 	}
 	return nil
 }
@@ -328,14 +327,12 @@ func (r *Recorder) open() error {
 func (r *Recorder) identify(process int) {
 	r.process = process
 	identity := appendIdentity(nil, &r.options, process)
-	r.samples.identity = identity
 	if r.sampler != nil {
 		r.sampler.host.close()
 	}
 	r.sampler = newSampler(identity, r.options.Requests)
 	r.sampler.numGC = r.claim.resume()
 	if r.values != nil {
-		r.values.identity = identity
 		if r.metrics == nil {
 			r.metrics = newMetricsReader()
 		}
@@ -388,9 +385,9 @@ func (r *Recorder) tickMetrics() {
 	r.values.put(func(buffer []byte) line { return line{text: r.metrics.append(buffer)} }, nil)
 }
 
-// sampleMeta is the first line of each file of samples.
-func (r *Recorder) sampleMeta(file int, opened time.Time) []byte {
-	meta := r.meta("memwatch-samples/1", file, opened)
+// describeSamples is what meta lines of samples say.
+func (r *Recorder) describeSamples() map[string]any {
+	meta := r.describe("memwatch-samples/1", r.options.Interval)
 	env := map[string]string{}
 	for _, name := range []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
 		env[name] = os.Getenv(name)
@@ -402,32 +399,19 @@ func (r *Recorder) sampleMeta(file int, opened time.Time) []byte {
 	meta["gomaxprocs"] = runtime.GOMAXPROCS(0)
 	meta["numcpu"] = runtime.NumCPU()
 	meta["page_size"] = os.Getpagesize()
-	meta["interval_ms"] = r.options.Interval.Milliseconds()
-	return marshalLine(meta)
+	return meta
 }
 
-// metricsMeta is the first line of each file of runtime/metrics.
-func (r *Recorder) metricsMeta(file int, opened time.Time) []byte {
-	meta := r.meta("memwatch-metrics/1", file, opened)
-	meta["interval_ms"] = time.Second.Milliseconds()
+// describeMetrics is what meta lines of runtime/metrics say.
+func (r *Recorder) describeMetrics() map[string]any {
+	meta := r.describe("memwatch-metrics/1", time.Second)
 	meta["kinds"], meta["buckets"] = r.metrics.describe()
-	return marshalLine(meta)
+	return meta
 }
 
-// meta is what both kinds of first lines say. `ts` is the start of the process, the same in all its files, so that it anchors
-// times relative to that start (gctrace); `opened_ts` is when this file was begun.
-func (r *Recorder) meta(format string, file int, opened time.Time) map[string]any {
+func (r *Recorder) describe(format string, interval time.Duration) map[string]any {
 	return map[string]any{
-		"type": "meta", "format": format, "ts": processStart.UnixNano(), "opened_ts": opened.UnixNano(), "file": file,
+		"format": format, "interval_ms": interval.Milliseconds(), "go": runtime.Version(), "proc": r.process,
 		"service": r.options.Service, "instance": r.options.Instance, "version": r.options.Version,
-		"go": runtime.Version(), "proc": r.process,
 	}
-}
-
-func marshalLine(value any) []byte {
-	line, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // only strings and integers are in it
-	}
-	return append(line, '\n')
 }

@@ -160,8 +160,8 @@ func TestEverySampleIsWholeAndEveryPauseIsThereOnce(t *testing.T) {
 	}
 	stopWell(t, rec)
 	lines, broken := parse(t, out.bytes())
-	if broken > 0 || lines[0].Type != "meta" || lines[0].Format != "memwatch-samples/1" || lines[len(lines)-1].Type != "note" {
-		t.Fatalf("expected meta, samples, note; found %d broken lines in\n%s", broken, out.bytes())
+	if broken > 0 || lines[0].Type != "meta" || lines[0].Format != "memwatch-samples/1" || lines[len(lines)-1].Event != "stop" {
+		t.Fatalf("expected meta, samples, meta; found %d broken lines in\n%s", broken, out.bytes())
 	}
 	samples := only(lines, "sample")
 	if len(samples) < 5 || len(samples)+2 != len(lines) || rec.Stats().Written != uint64(len(samples)) {
@@ -368,8 +368,8 @@ func TestAWriterThatFailsOrPanicsIsTriedAgain(t *testing.T) {
 			if uint64(len(only(lines, "sample"))) != stats.Written || broken > int(stats.WriteFailed) {
 				t.Fatalf("%d samples, %d broken, %+v", len(only(lines, "sample")), broken, stats)
 			}
-			if len(only(lines, "note")) < 2 {
-				t.Fatalf("expected a note when writing went on and one at the end, found\n%s", out.bytes())
+			if len(only(lines, "meta")) < 3 {
+				t.Fatalf("expected meta lines at the beginning, when writing went on and at the end, found\n%s", out.bytes())
 			}
 			checkPauses(t, out.bytes())
 		})
@@ -382,7 +382,8 @@ func TestAnIdleTickAllocatesNothing(t *testing.T) {
 	if err := options.complete(); err != nil {
 		t.Fatal(err)
 	}
-	r := &Recorder{options: options, samples: newStream(1)}
+	r := &Recorder{options: options, samples: newStream(1, nil)}
+	r.samples.describe = r.describeSamples
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -509,7 +510,8 @@ func BenchmarkTick(b *testing.B) {
 	if err := options.complete(); err != nil {
 		b.Fatal(err)
 	}
-	r := &Recorder{options: options, samples: newStream(1)}
+	r := &Recorder{options: options, samples: newStream(1, nil)}
+	r.samples.describe = r.describeSamples
 	if err := r.open(); err != nil {
 		b.Fatal(err)
 	}

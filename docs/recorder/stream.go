@@ -1,9 +1,9 @@
 package recorder
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +38,7 @@ type stream struct {
 	ready    chan line
 	done     chan struct{}
 	sink     sink
-	identity []byte // `"service":…,"instance":…,"version":…,"go":…,"proc":…` for notes
+	describe func() map[string]any // what its meta lines say
 
 	written, full, failed, skipped, panics atomic.Uint64
 	// pausesDropped counts the cycles whose pauses are lost for good; lost are those that no written sample has admitted yet.
@@ -51,8 +51,8 @@ type stream struct {
 	notedAt time.Time
 }
 
-func newStream(buffers int) *stream {
-	s := &stream{free: make(chan []byte, buffers), ready: make(chan line, buffers), done: make(chan struct{})}
+func newStream(buffers int, describe func() map[string]any) *stream {
+	s := &stream{describe: describe, free: make(chan []byte, buffers), ready: make(chan line, buffers), done: make(chan struct{})}
 	for i := 0; i < buffers; i++ {
 		s.free <- nil // grows to its size when first used
 	}
@@ -113,29 +113,43 @@ func (s *stream) run() {
 	}
 }
 
-// note writes into the recording how many lines are missing from it.
+// note says in the recording how many lines are missing from it.
 func (s *stream) note(event string) {
 	dropped := s.dropped()
-	b := append([]byte(nil), `{"type":"note","ts":`...)
-	b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
-	b = append(append(b, ','), s.identity...)
-	b = append(b, `,"event":"`...)
-	b = append(append(b, event...), '"')
-	b = appendUint(b, "lines_written", s.written.Load())
-	b = appendUint(b, "buffer_full", s.full.Load())
-	b = appendUint(b, "write_failed", s.failed.Load())
-	b = appendUint(b, "readings_skipped", s.skipped.Load())
-	b = appendUint(b, "pauses_dropped", s.pausesDropped.Load())
-	b = appendUint(b, "panics", s.panics.Load())
-	if err := s.lastError(); err != nil {
-		b = appendString(append(b, `,"last_error":`...), fmt.Sprint(err)) // Sprint survives an Error method that panics
-	}
-	b = append(b, "}\n"...)
-	if err := s.guard(func() error { return s.sink.write(b) }); err != nil {
+	err := s.guard(func() error { return s.sink.write(s.metaLine(event, 0)) })
+	if err != nil {
 		s.setError(err)
 		return
 	}
 	s.noted, s.notedAt = dropped, time.Now()
+}
+
+// metaLine is a line of type meta: what holds for the lines after it, and what happened so far. Each file begins with one (`event` is
+// "begin"); there is another when lines were left out ("dropped") and at the end ("stop").
+//
+// Its `ts` is the start of the process, the same in all its files, so that it anchors times relative to that start (gctrace);
+// `meta_ts` is when the line was made.
+func (s *stream) metaLine(event string, file int) []byte {
+	meta := s.describe()
+	meta["type"], meta["event"] = "meta", event
+	meta["ts"], meta["meta_ts"] = processStart.UnixNano(), time.Now().UnixNano()
+	if file > 0 {
+		meta["file"] = file
+	}
+	meta["lines_written"] = s.written.Load()
+	meta["buffer_full"] = s.full.Load()
+	meta["write_failed"] = s.failed.Load()
+	meta["readings_skipped"] = s.skipped.Load()
+	meta["pauses_lost"] = s.pausesDropped.Load()
+	meta["panics"] = s.panics.Load()
+	if err := s.lastError(); err != nil {
+		meta["last_error"] = fmt.Sprint(err) // Sprint survives an Error method that panics
+	}
+	text, err := json.Marshal(meta)
+	if err != nil {
+		panic(err) // only strings and integers are in it
+	}
+	return append(text, '\n')
 }
 
 func (s *stream) dropped() uint64 { return s.full.Load() + s.failed.Load() + s.skipped.Load() }
@@ -172,14 +186,14 @@ func (s *stream) lastError() error {
 // writerSink writes to an io.Writer of the host.
 type writerSink struct {
 	w     io.Writer
-	meta  func(file int, opened time.Time) []byte
+	meta  func(event string, file int) []byte
 	begun bool
 	torn  bool // the last write may have left a line without its end
 }
 
 func (s *writerSink) write(text []byte) error {
 	if !s.begun {
-		if err := s.put(s.meta(1, time.Now())); err != nil {
+		if err := s.put(s.meta("begin", 1)); err != nil {
 			return err
 		}
 		s.begun = true
