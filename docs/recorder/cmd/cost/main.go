@@ -1,3 +1,5 @@
+//go:build unix
+
 // Cost measures what the recorder costs its host. The figures in docs/recording.md are from
 //
 //	go run ./cmd/cost -for 60s
@@ -26,6 +28,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"sort"
+	"syscall"
 	"time"
 
 	"memwatch.dev/recorder"
@@ -236,4 +239,13 @@ func (h histogram) quantiles() (p50, p99, max time.Duration, ok bool) {
 		return 0
 	}
 	return at(0.5), at(0.99), at(1), true
+}
+
+// cpuTime is the CPU time of this process so far.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
