@@ -1,5 +1,8 @@
 //! What holds for expressions as a whole: the scripts, the printed form, bad input, chunks, threads, and each window on its own.
 
+#![allow(clippy::disallowed_methods, clippy::print_stderr)] // Tests read scripts from testdata, and say when they skip.
+#![allow(clippy::cast_possible_truncation)] // Of random numbers.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
