@@ -58,6 +58,9 @@ struct Pause {
     origin: PauseOrigin,
 }
 
+/// Instants, and for each part that was asked for the values at them.
+type Columns = (Arc<[i64]>, Vec<Vec<f64>>);
+
 /// What was counted of one process.
 #[derive(Debug, Clone, Default)]
 struct Totals {
@@ -216,7 +219,7 @@ impl History {
         window: Window,
         readings: Option<&Frame>,
         parts: &[(Part, usize)],
-    ) -> Result<(Arc<[i64]>, Vec<Vec<f64>>)> {
+    ) -> Result<Columns> {
         let (from_us, to_us) = micros_of(window);
         let process = Table::Samples.def().index_of("process").unwrap_or_default();
         let readings: Option<(Arc<[i64]>, Vec<Process>)> = match readings {

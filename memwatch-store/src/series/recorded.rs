@@ -8,7 +8,7 @@ use memwatch_core::record::Identity;
 use memwatch_core::series::Series;
 use memwatch_core::{Labels, Matcher, Window};
 
-use super::frame::Frame;
+use super::frame::{Frame, Points};
 use super::label_set;
 use super::names::{Part, Scale};
 use crate::buffer::buffer_schema;
@@ -33,15 +33,19 @@ pub(super) struct Recorded {
     /// Whether edges of a histogram that a reading does not have are to be filled in.
     sparse: bool,
     /// Where its rows lie: number of the reader, rows.
-    parts: Vec<(usize, Range<usize>)>,
+    parts: Vec<Rows>,
 }
 
+/// Metric, whose, own labels.
 type Key = (Arc<str>, Identity, Arc<str>);
+
+/// Number of the reader, rows.
+type Rows = (usize, Range<usize>);
 
 impl Catalog {
     pub(super) fn read(snapshot: &Snapshot) -> Result<Catalog> {
         let mut readers = Vec::new();
-        let mut series: BTreeMap<Key, (bool, Vec<(usize, Range<usize>)>)> = BTreeMap::new();
+        let mut series: BTreeMap<Key, (bool, Vec<Rows>)> = BTreeMap::new();
         let mut shared: HashMap<Box<str>, Arc<str>> = HashMap::new();
         for segment in snapshot.segments(Table::Metrics) {
             let reader = Arc::new(SegmentReader::open(&snapshot.shared, segment)?);
@@ -80,12 +84,7 @@ impl Catalog {
         Frame::new(parts, window, None)
     }
 
-    fn points(
-        &self,
-        series: &Recorded,
-        window: Window,
-        factor: f64,
-    ) -> Result<(Arc<[i64]>, Arc<[f64]>)> {
+    fn points(&self, series: &Recorded, window: Window, factor: f64) -> Result<Points> {
         let column = Table::Metrics.def().index_of(VALUE).unwrap_or_default();
         self.frame(series, window)?
             .points(&[column], Scale::AsIs, factor)
@@ -163,7 +162,7 @@ impl Catalog {
         metric: &str,
         edges: &mut [&'a Recorded],
         window: Window,
-    ) -> Result<Vec<(&'a Recorded, (Arc<[i64]>, Arc<[f64]>))>> {
+    ) -> Result<Vec<(&'a Recorded, Points)>> {
         let edge = |s: &Recorded| s.labels.get("le").parse::<f64>().unwrap_or(f64::INFINITY);
         edges.sort_by(|a, b| edge(a).total_cmp(&edge(b)));
         let mut own = Vec::with_capacity(edges.len());
