@@ -96,6 +96,21 @@ pub enum Error {
     /// The writer failed before; what it had not committed is lost, and a new writer has to be opened.
     #[error("this writer failed before and takes no more rows: open a new one")]
     WriterFailed,
+    /// What was named as input cannot be read.
+    #[error(transparent)]
+    Input(#[from] crate::ingest::InputError),
+    /// A statement is not one, asks for what is not there, or failed.
+    #[error("{message}")]
+    Sql {
+        /// What is wrong.
+        message: String,
+    },
+    /// A query took longer than it may.
+    #[error("expected an answer within {}, found none: raise the limit, or ask for less", memwatch_core::Nanos(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX)))]
+    Timeout {
+        /// The limit.
+        limit: std::time::Duration,
+    },
     /// Something of the core crate failed.
     #[error(transparent)]
     Core(#[from] memwatch_core::Error),

@@ -35,9 +35,12 @@ mod cache;
 mod disk;
 mod error;
 mod identity;
+pub mod ingest;
 mod layout;
 mod lock;
 pub mod manifest;
+#[cfg(feature = "sql")]
+pub mod query;
 mod scan;
 pub mod schema;
 mod segment;
