@@ -5,3 +5,4 @@ mod damage;
 mod idempotence;
 mod round_trip;
 mod rows;
+mod series;
