@@ -3,5 +3,8 @@
 mod crash;
 mod damage;
 mod idempotence;
+mod ingest;
+#[cfg(feature = "sql")]
+mod query;
 mod round_trip;
 mod rows;
