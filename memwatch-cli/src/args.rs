@@ -1,0 +1,219 @@
+//! What users type: clap types only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The flight recorder and rule laboratory for Go memory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "memwatch",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What memwatch does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read recordings into a store
+    Ingest(IngestArgs),
+    /// Ask a store in SQL
+    Query(QueryArgs),
+    /// Say what a store holds
+    Info(InfoArgs),
+}
+
+/// Where the data is.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Folder of the store
+    #[arg(
+        long = "data",
+        env = "MEMWATCH_DATA",
+        default_value = "data",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    dir: PathBuf,
+}
+
+impl DataArgs {
+    /// The folder: the positional one when it is given.
+    pub fn or(&self, positional: Option<&PathBuf>) -> PathBuf {
+        positional.unwrap_or(&self.dir).clone()
+    }
+}
+
+/// What raw recordings do not say of themselves.
+#[derive(Debug, Args, Default)]
+pub struct RecordingArgs {
+    /// Service whose recording this is, when the lines do not say
+    /// [default: labels.json, a samples recording beside it, or the folder's name]
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Instance whose recording this is, when the lines do not say
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// When the input was read, for formats without times: RFC 3339, `now`, or `-24h`
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// When the process began, for gctrace logs; once for each process of the log, in order
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start: Vec<String>,
+}
+
+/// Read recordings into a store.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch ingest recordings/ --data data
+  ./server 2>&1 | memwatch ingest - --format gctrace --service api --instance api-7 --start now
+
+Formats are recognized from content; plain, gzip and zstd. What was ingested before changes nothing.
+Exit: 0 done (rejected lines are reported), 2 something could not be read or kept.")]
+pub struct IngestArgs {
+    /// Files, folders, patterns like 'logs/*.gz', or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Format of every input
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub format: String,
+    #[command(flatten)]
+    pub recording: RecordingArgs,
+    /// What a bad line does: it is skipped and reported, or its whole input fails
+    #[arg(long, value_enum, default_value_t = OnError::Skip)]
+    pub on_error: OnError,
+    /// How the closing report is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub report: ReportFormat,
+}
+
+/// What a bad line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// It is counted and reported, and reading goes on.
+    Skip,
+    /// Its input fails and leaves no rows.
+    Fail,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Table,
+    /// For programs; has a schema name and version.
+    Json,
+    /// For a README or an issue.
+    Markdown,
+}
+
+/// Ask a store in SQL.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch query \"SELECT service, max(pause_ns) / 1e6 AS ms FROM gc_pauses_best GROUP BY service\" data/
+  memwatch query --file slow.sql --format csv data/ > slow.csv
+
+DATA may also be a folder of raw recordings: it is read into a temporary store first.
+Nothing can be written: one SELECT, WITH, SHOW, DESCRIBE or EXPLAIN. Exit: 0 done, 2 it failed.")]
+pub struct QueryArgs {
+    /// One statement; left out with --file
+    #[arg(value_name = "SQL")]
+    pub sql: Option<String>,
+    /// A folder with a store or with raw recordings [default: --data]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    /// Reads the statement from a file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How the answer is printed [default: table on a terminal, csv otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<RowFormat>,
+    /// Most memory that the operators of a query may hold: 512M, 2Gi
+    #[arg(long, default_value = "1Gi", value_name = "SIZE")]
+    pub memory: String,
+    /// Longest time a query may take: 30s, 5m
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    pub timeout: String,
+    /// Rows that are printed at most in a table; 0 is all of them
+    #[arg(long, default_value_t = 1000, value_name = "ROWS")]
+    pub max_rows: usize,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people.
+    Table,
+    /// Comma-separated, with a header.
+    Csv,
+    /// Tab-separated, with a header.
+    Tsv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// A table for a README or an issue.
+    Markdown,
+    /// An Apache Parquet file.
+    Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// Say what a store holds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch info data/
+  memwatch info --format json | jq '.tables[] | {name, rows}'
+
+Exit: 0 done, 2 it failed.")]
+pub struct InfoArgs {
+    /// The store
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_two_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.matches("  memwatch ").count() + help.matches("| memwatch ").count() >= 2,
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}
