@@ -234,13 +234,17 @@ pub struct RecordedProcesses {
 
 /// Reads only identity and process starts from samples NDJSON: what anchors a gctrace log that lies beside it.
 ///
-/// The start of a process is the time of its first line less the uptime there. Lines that do not parse are passed over.
+/// The start of a process is the time of its first line less the uptime there, or the time of its meta line when that is the same but
+/// for the drift of the clock: so it is to the nanosecond what other files of the recording say. Lines that do not parse are passed
+/// over.
 ///
 /// # Errors
 /// When reading fails.
 pub fn read_processes(input: &mut dyn BufRead) -> Result<RecordedProcesses> {
     #[derive(Deserialize)]
     struct Brief<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<Text<'a>>,
         ts: Option<Whole>,
         #[serde(borrow)]
         service: Option<Text<'a>>,
@@ -251,7 +255,7 @@ pub fn read_processes(input: &mut dyn BufRead) -> Result<RecordedProcesses> {
     }
     let mut found = RecordedProcesses::default();
     let mut lines = Lines::new(input, &"".into());
-    let (mut proc, mut start) = (None, None);
+    let (mut proc, mut start, mut meta) = (None, None, None);
     while let Some(line) = lines.next()? {
         let Some(brief) = line
             .text
@@ -267,6 +271,10 @@ pub fn read_processes(input: &mut dyn BufRead) -> Result<RecordedProcesses> {
                 instance: instance.into(),
             });
         }
+        if brief.kind.is_some_and(|kind| kind.as_str() == "meta") {
+            meta = brief.ts.map(|ts| Timestamp(ts.0));
+            continue;
+        }
         let (Some(ts), Some(uptime)) = (brief.ts, brief.uptime_ns) else {
             continue;
         };
@@ -278,7 +286,8 @@ pub fn read_processes(input: &mut dyn BufRead) -> Result<RecordedProcesses> {
             _ => begun.since(start).0.abs() < Nanos::SECOND.0,
         });
         if !same {
-            found.starts.push(begun);
+            let drift = |meta: &Timestamp| meta.since(begun).0.abs() < Nanos::MILLISECOND.0;
+            found.starts.push(meta.filter(drift).unwrap_or(begun));
             (proc, start) = (number, Some(begun));
         }
     }

@@ -1,0 +1,1 @@
+//! The small samples of `testdata/`.
