@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod docs;
 mod idempotence;
 mod ingest;
 #[cfg(feature = "sql")]
