@@ -141,23 +141,16 @@ impl Evaluator<'_> {
                     ),
                 ));
             }
-            let pairs = pairing.pairs(signature, manys, ones, fill_many, fill_one);
-            let unique = if matches!(b.matching.cardinality, Cardinality::OneToOne) {
-                let mut seen = Bits::none(steps.count());
-                pairs.iter().all(|row| {
-                    let fresh = !seen.intersects(&row.present);
-                    seen.or(&row.present);
-                    fresh
-                })
-            } else {
-                true
-            };
-            if !unique {
+            // What a comparison drops counts here too, as in Prometheus: a rule must not work by luck.
+            if matches!(b.matching.cardinality, Cardinality::OneToOne)
+                && overlapping(manys, &pairing.union(ones)).is_some()
+            {
                 return Err(self.fail(
                     span,
                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                 ));
             }
+            let pairs = pairing.pairs(signature, manys, ones, fill_many, fill_one);
             let joined = super::rows::join(pairs).map_err(|_| {
                 self.fail(
                     span,
@@ -276,6 +269,13 @@ impl Pairing<'_> {
                 .push(row);
         }
         groups
+    }
+
+    /// The evaluations at which one of the rows is present.
+    fn union(&self, rows: &[&Row]) -> Bits {
+        let mut any = Bits::none(self.steps);
+        rows.iter().for_each(|row| any.or(&row.present));
+        any
     }
 
     /// The results of one group: a row for each pair, and for those that are filled.

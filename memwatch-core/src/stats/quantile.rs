@@ -15,7 +15,7 @@ pub fn order(a: f64, b: f64) -> Ordering {
 ///
 /// ```
 /// # use memwatch_core::stats::quantile::quantile;
-/// assert_eq!(quantile(0.9, &[1., 2., 4., 8., 16., 32., 64., 128., 256., 512.]), 281.6);
+/// assert_eq!(quantile(0.5, &[1.0, 2.0, 4.0, 8.0]), 3.0);
 /// ```
 #[must_use]
 pub fn quantile(q: f64, sorted: &[f64]) -> f64 {
@@ -72,9 +72,12 @@ impl SortedWindow {
     }
 }
 
-/// Median distance of values in [`order`] from their median; NaN of none.
+/// Median distance of values in [`order`] from their median; NaN of none, or if one is NaN.
 #[must_use]
 pub fn median_absolute_deviation(sorted: &[f64]) -> f64 {
+    if sorted.first().is_some_and(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let median = quantile(0.5, sorted);
     let mut distances: Vec<f64> = sorted.iter().map(|v| (v - median).abs()).collect();
     distances.sort_by(|a, b| order(*a, *b));

@@ -147,8 +147,7 @@ fn quantiles(
             name => format!(" for metric name {}", quoted(name)),
         };
         let message = format!(
-            "input to {} needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){name}",
-            call.function.name
+            "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){name}"
         );
         evaluator.annotate(AnnotationLevel::Info, vector.span, message);
     }
@@ -185,12 +184,21 @@ fn histogram_quantiles(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val
                 for step in row.present.iter().filter(|step| q[*step].to_bits() != bits) {
                     part.present.clear(step);
                 }
-                part.labels = row.labels.with(&label, &number(f64::from_bits(bits)));
+                part.labels = row.labels.with(&label, &label_value(f64::from_bits(bits)));
                 rows.push(part);
             }
         }
     }
     Ok(Val::Vector(evaluator.joined(rows, call.span)?))
+}
+
+/// A number as OpenMetrics writes it in labels: never without a point or exponent.
+fn label_value(value: f64) -> String {
+    let mut text = number(value);
+    if value.is_finite() && !text.contains(['.', 'e']) {
+        text.push_str(".0");
+    }
+    text
 }
 
 fn histogram_fraction(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {

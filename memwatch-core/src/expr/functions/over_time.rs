@@ -12,7 +12,7 @@ use crate::labels::METRIC_NAME;
 use crate::stats::moments::Moments;
 use crate::stats::quantile::{SortedWindow, median_absolute_deviation, quantile};
 use crate::stats::sliding::Bounds;
-use crate::stats::sum::{Sum, mean};
+use crate::stats::sum::{Sum, mean, sum};
 use crate::{Labels, MatchOp, Matcher};
 
 const fn window(
@@ -45,11 +45,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         average,
         "Mean of the samples in the window.",
     ),
-    window(
-        "sum_over_time",
-        |w, row| summary(w, row, Sum::of, Sum::merge, |s| s.total()),
-        "Sum of the samples in the window.",
-    ),
+    window("sum_over_time", total, "Sum of the samples in the window."),
     window(
         "min_over_time",
         |w, row| summary(w, row, |v| v, lesser, |v| v),
@@ -142,21 +138,54 @@ fn summary<S: Copy>(
     Ok(())
 }
 
-pub(super) fn average(w: &Windows<'_>, row: &mut Row) -> Result<(), String> {
+/// A sum, and how much was summed disregarding signs.
+#[derive(Clone, Copy)]
+struct Total {
+    sum: Sum,
+    magnitude: f64,
+}
+
+/// Less than this share of what was summed is left: then the order of the additions decides, and it is that of Prometheus, one sample
+/// after the other.
+const CANCELLED: f64 = 1e-9;
+
+/// Gives `result` the sum of each window, and its samples where they have to be added one after the other: they cancel each other, or
+/// the sum overflowed, or one is not finite.
+fn totals(w: &Windows<'_>, row: &mut Row, result: impl Fn(Sum, usize, Option<&[f64]>) -> f64) {
     w.summarize(
         row,
-        |i| Sum::of(w.values[i]),
-        Sum::merge,
-        |window, sum| {
+        |i| Total {
+            sum: Sum::of(w.values[i]),
+            magnitude: w.values[i].abs(),
+        },
+        |a, b| Total {
+            sum: a.sum.merge(b.sum),
+            magnitude: a.magnitude + b.magnitude,
+        },
+        |window, total| {
             let samples = w.bounds.range(window);
-            let average = sum.mean(samples.len() as f64);
-            if average.is_finite() {
-                average
-            } else {
-                mean(&w.values[samples]) // The sum overflowed, or a value is not finite.
-            }
+            let left = total.sum.total();
+            let in_order = !left.is_finite() || left.abs() < CANCELLED * total.magnitude;
+            result(
+                total.sum,
+                samples.len(),
+                in_order.then(|| &w.values[samples]),
+            )
         },
     );
+}
+
+fn total(w: &Windows<'_>, row: &mut Row) -> Result<(), String> {
+    totals(w, row, |total, _, in_order| {
+        in_order.map_or(total.total(), sum)
+    });
+    Ok(())
+}
+
+pub(super) fn average(w: &Windows<'_>, row: &mut Row) -> Result<(), String> {
+    totals(w, row, |total, count, in_order| {
+        in_order.map_or_else(|| total.mean(count as f64), mean)
+    });
     Ok(())
 }
 

@@ -2,17 +2,20 @@
 //!
 //! Not part of the API: it is here so that tests and the `promql_cases` example share it.
 
+mod expectation;
+mod notation;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 
-use super::lex::{Token, tokens};
+use self::expectation::{Expect, Expectation, Match, command, duration, expectation};
+use self::notation::{Point, series};
 use super::{
     Annotation, AnnotationLevel, EvalOptions, NameRemoval, Value, evaluate, parse, print::number,
 };
 use crate::labels::METRIC_NAME;
-use crate::series::{MemorySeries, Series, stale_nan};
-use crate::{Labels, Nanos, Steps, Timestamp};
+use crate::series::{MemorySeries, Series};
+use crate::{Labels, Steps, Timestamp};
 
 /// What came of a script.
 #[derive(Debug, Default)]
@@ -88,64 +91,6 @@ struct Runner {
     report: Report,
 }
 
-/// What a value of a series stands for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Point {
-    Value(f64),
-    Missing,
-    Native,
-}
-
-struct Expected {
-    labels: Labels,
-    points: Vec<Point>,
-}
-
-/// What the lines below an `eval` say.
-#[derive(Default)]
-struct Expectation {
-    series: Vec<Expected>,
-    scalar: Option<f64>,
-    text: Option<String>,
-    fails: bool,
-    ordered: bool,
-    range: Option<Steps>,
-    messages: Vec<(Expect, Match)>,
-    native: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Expect {
-    Fail,
-    Warn,
-    Info,
-    NoWarn,
-    NoInfo,
-}
-
-enum Match {
-    Anything,
-    Text(String),
-    Regex(String),
-}
-
-impl Match {
-    fn accepts(&self, text: &str) -> bool {
-        match self {
-            Match::Anything => true,
-            Match::Text(wanted) => text.contains(wanted.as_str()),
-            Match::Regex(pattern) => regex::Regex::new(pattern).is_ok_and(|r| r.is_match(text)),
-        }
-    }
-}
-
-fn duration(text: &str) -> Result<Nanos, String> {
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let parsed =
-        Nanos::parse(digits).ok_or_else(|| format!("expected a duration, found `{text}`"))?;
-    Ok(Nanos(sign * parsed.0))
-}
-
 impl Runner {
     fn load(&mut self, line: &str, block: &[&str]) -> Result<(), String> {
         let (command, step) = line
@@ -158,7 +103,11 @@ impl Runner {
                 self.native.push(labels.clone());
             }
             if command == "load_with_nhcb" && !labels.get("le").is_empty() {
-                let base = labels.name().trim_end_matches("_bucket").to_owned();
+                let base = labels
+                    .name()
+                    .strip_suffix("_bucket")
+                    .unwrap_or_default()
+                    .to_owned();
                 self.native
                     .push(labels.with("le", "").with(METRIC_NAME, &base));
             }
@@ -392,269 +341,6 @@ fn nearly(a: f64, b: f64) -> bool {
         return difference < TOLERANCE * f64::MIN_POSITIVE;
     }
     difference / sum.min(f64::MAX) < TOLERANCE
-}
-
-/// `eval instant at T expression`, `eval range from A to B step S expression`: the command, the steps, the expression.
-fn command(line: &str) -> Result<(&str, Steps, &str), String> {
-    let mut rest = line;
-    let mut word = || -> Result<&str, String> {
-        let (word, after) = rest
-            .split_once(char::is_whitespace)
-            .ok_or("the command ends too early")?;
-        rest = after.trim_start();
-        Ok(word)
-    };
-    let kind = word()?;
-    let steps = match word()? {
-        "instant" => {
-            word()?;
-            Steps::instant(Timestamp(duration(word()?)?.0))
-        }
-        "range" => {
-            let mut given = [Nanos(0); 3];
-            for (slot, wanted) in given.iter_mut().zip(["from", "to", "step"]) {
-                let found = word()?;
-                if found != wanted {
-                    return Err(format!("expected `{wanted}`, found `{found}`"));
-                }
-                *slot = duration(word()?)?;
-            }
-            Steps {
-                start: Timestamp(given[0].0),
-                end: Timestamp(given[1].0),
-                step: given[2],
-            }
-        }
-        other => return Err(format!("expected `instant` or `range`, found `{other}`")),
-    };
-    Ok((kind, steps, rest))
-}
-
-fn expectation(kind: &str, block: &[&str]) -> Result<Expectation, String> {
-    let mut expected = Expectation::default();
-    match kind {
-        "eval_fail" => expected.fails = true,
-        "eval_ordered" => expected.ordered = true,
-        "eval_warn" => expected.messages.push((Expect::Warn, Match::Anything)),
-        "eval_info" => expected.messages.push((Expect::Info, Match::Anything)),
-        _ => {}
-    }
-    for line in block {
-        if let Some(rest) = line.strip_prefix("expect ") {
-            expect_line(&mut expected, rest.trim())?;
-        } else if let Some(message) = line.strip_prefix("expected_fail_message ") {
-            expected
-                .messages
-                .push((Expect::Fail, Match::Text(message.trim().to_owned())));
-        } else if let Some(pattern) = line.strip_prefix("expected_fail_regexp ") {
-            expected
-                .messages
-                .push((Expect::Fail, Match::Regex(pattern.trim().to_owned())));
-        } else if let Some(value) = value(line) {
-            expected.scalar = Some(value);
-        } else if line.starts_with("{{") {
-            expected.native = true;
-        } else {
-            let (labels, points) = series(line)?;
-            expected.native |= points.contains(&Point::Native);
-            expected.series.push(Expected { labels, points });
-        }
-    }
-    Ok(expected)
-}
-
-fn expect_line(expected: &mut Expectation, line: &str) -> Result<(), String> {
-    let (what, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = rest.trim();
-    let wanted = if let Some(message) = rest.strip_prefix("msg:") {
-        Match::Text(message.trim().to_owned())
-    } else if let Some(pattern) = rest.strip_prefix("regex:") {
-        Match::Regex(pattern.trim().to_owned())
-    } else {
-        Match::Anything
-    };
-    let what = match what {
-        "fail" => {
-            expected.fails = true;
-            Expect::Fail
-        }
-        "warn" => Expect::Warn,
-        "info" => Expect::Info,
-        "no_warn" => Expect::NoWarn,
-        "no_info" => Expect::NoInfo,
-        "ordered" => {
-            expected.ordered = true;
-            return Ok(());
-        }
-        "string" => {
-            let text: Arc<str> = rest.into();
-            expected.text = match tokens(&text).map_err(|e| e.to_string())?.first() {
-                Some((Token::Text(text), _)) => Some(text.clone()),
-                _ => Some(rest.to_owned()),
-            };
-            return Ok(());
-        }
-        "range" => {
-            let steps = rest.strip_prefix("vector").unwrap_or(rest).trim();
-            let line = format!("expect range {steps} -");
-            expected.range = Some(command(&line)?.1);
-            return Ok(());
-        }
-        _ => return Err(format!("unknown expectation `{line}`")),
-    };
-    expected.messages.push((what, wanted));
-    Ok(())
-}
-
-/// A number as scripts write them.
-fn value(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let (sign, digits) = match text.as_bytes().first()? {
-        b'-' => (-1.0, &text[1..]),
-        b'+' => (1.0, &text[1..]),
-        _ => (1.0, text),
-    };
-    if let Some(hex) = digits.strip_prefix("0x") {
-        return u64::from_str_radix(hex, 16).ok().map(|v| sign * v as f64);
-    }
-    if digits.starts_with(['+', '-']) {
-        return None;
-    }
-    digits.parse::<f64>().ok().map(|v| sign * v)
-}
-
-/// `name{label="value"} 1 2+3x4 _ stale`
-fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
-    let end = labels_end(line);
-    let labels = labels(&line[..end])?;
-    let mut points = Vec::new();
-    let mut rest = line[end..].trim_start();
-    while !rest.is_empty() {
-        let end = if rest.starts_with("{{") {
-            let close = rest.find("}}").ok_or("`{{` without `}}`")? + 2;
-            close
-                + rest[close..]
-                    .find(char::is_whitespace)
-                    .unwrap_or(rest.len() - close)
-        } else {
-            rest.find(char::is_whitespace).unwrap_or(rest.len())
-        };
-        sequence(&rest[..end], &mut points)?;
-        rest = rest[end..].trim_start();
-    }
-    Ok((labels, points))
-}
-
-/// Where the values begin.
-fn labels_end(line: &str) -> usize {
-    let (mut inside, mut quote) = (false, None);
-    let mut escaped = false;
-    for (i, c) in line.char_indices() {
-        match (quote, c) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(q), '\\') if q != '`' => escaped = true,
-            (Some(q), c) if c == q => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'' | '`') if inside => quote = Some(c),
-            (None, '{') => inside = true,
-            (None, '}') => return i + 1,
-            (None, c)
-                if c.is_whitespace() && !inside && !line[i..].trim_start().starts_with('{') =>
-            {
-                return i;
-            }
-            (None, c)
-                if c.is_whitespace() && !inside && line[i..].trim_start().starts_with("{{") =>
-            {
-                return i;
-            }
-            _ => {}
-        }
-    }
-    line.len()
-}
-
-fn labels(text: &str) -> Result<Labels, String> {
-    let shared: Arc<str> = text.into();
-    let tokens = tokens(&shared).map_err(|e| e.to_string())?;
-    let tokens: Vec<&Token> = tokens.iter().map(|(t, _)| t).collect();
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    let mut at = 0;
-    if let Token::Word(name) = tokens[0] {
-        pairs.push((METRIC_NAME.to_owned(), name.clone()));
-        at = 1;
-    }
-    while at < tokens.len() {
-        match &tokens[at..] {
-            [
-                Token::Word(name) | Token::Text(name),
-                Token::Equals,
-                Token::Text(value),
-                ..,
-            ] => {
-                pairs.push((name.clone(), value.clone()));
-                at += 3;
-            }
-            [Token::Text(name), ..] => {
-                pairs.push((METRIC_NAME.to_owned(), name.clone()));
-                at += 1;
-            }
-            [
-                Token::OpenBrace | Token::CloseBrace | Token::Comma | Token::End,
-                ..,
-            ] => at += 1,
-            _ => return Err(format!("expected labels, found `{text}`")),
-        }
-    }
-    Ok(pairs.into_iter().collect())
-}
-
-/// `1`, `1x3`, `1+2x3`, `1-2x3`, `_`, `_x3`, `stale`, `{{…}}`.
-fn sequence(text: &str, points: &mut Vec<Point>) -> Result<(), String> {
-    let bad = || format!("expected values, found `{text}`");
-    let (item, times) = match text.rsplit_once('x') {
-        Some((item, times))
-            if times.bytes().all(|b| b.is_ascii_digit())
-                && !times.is_empty()
-                && item != "0"
-                && item != "-0" =>
-        {
-            (item, Some(times.parse::<usize>().map_err(|_| bad())?))
-        }
-        _ => (text, None),
-    };
-    if item.starts_with("{{") {
-        points.resize(points.len() + times.map_or(1, |n| n + 1), Point::Native);
-        return Ok(());
-    }
-    if item == "_" {
-        points.resize(points.len() + times.unwrap_or(1), Point::Missing);
-        return Ok(());
-    }
-    let (first, step) = if item == "stale" {
-        (stale_nan(), 0.0)
-    } else if let Some(value) = value(item) {
-        (value, 0.0)
-    } else {
-        // The sign of the step is the last one that does not belong to an exponent.
-        let split = item
-            .char_indices()
-            .skip(1)
-            .filter(|(i, c)| matches!(c, '+' | '-') && !item[..*i].ends_with(['e', 'E', '+', '-']))
-            .map(|(i, _)| i)
-            .last()
-            .ok_or_else(bad)?;
-        let first = value(&item[..split]).ok_or_else(bad)?;
-        (first, value(&item[split..]).ok_or_else(bad)?)
-    };
-    let mut this = first;
-    for _ in 0..times.map_or(1, |n| n + 1) {
-        points.push(Point::Value(this));
-        if item != "stale" {
-            this += step;
-        }
-    }
-    Ok(())
 }
 
 fn wanted(expected: &Expectation) -> String {
