@@ -1,5 +1,7 @@
 //! One file per command: parse, call, render.
 
+pub mod backtest;
+pub mod check;
 pub mod info;
 pub mod ingest;
 pub mod query;

@@ -1,5 +1,8 @@
 //! Results on standard output. Nothing else writes there.
 
+pub mod backtest;
+pub mod backtest_json;
+pub mod findings;
 pub mod info;
 pub mod ingest_report;
 pub mod json;

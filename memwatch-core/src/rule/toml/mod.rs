@@ -8,10 +8,9 @@ use std::collections::HashSet;
 
 use toml::de::DeTable;
 
-use crate::expr::StaleAfter;
-
 use super::error::{Fault, RuleError};
 use super::model::{RuleFile, Settings};
+use super::parse_stale_after;
 use table::{Fields, Source};
 
 /// Reads a rule file; `file` is its name for messages.
@@ -76,7 +75,7 @@ fn settings(top: &mut Fields<'_, '_>) -> Settings {
     }
     const STALE: &str = "\"auto\", \"lookback\" or a duration like \"5s\"";
     if let Some((text, span)) = fields.string("stale_after", STALE) {
-        match stale_after(text) {
+        match parse_stale_after(text) {
             Some(stale_after) => settings.stale_after = stale_after,
             None => fields.fault(span, "stale_after", STALE, &format!("`{text}`")),
         }
@@ -85,22 +84,12 @@ fn settings(top: &mut Fields<'_, '_>) -> Settings {
     settings
 }
 
-/// Reads `auto`, `lookback` or a duration.
-pub(super) fn stale_after(text: &str) -> Option<StaleAfter> {
-    match text {
-        "auto" => Some(StaleAfter::Auto),
-        "lookback" => Some(StaleAfter::Lookback),
-        text => crate::Nanos::parse(text)
-            .filter(|d| d.0 > 0)
-            .map(StaleAfter::After),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Nanos;
     use crate::alert::{GroupBy, IntegrationKind};
+    use crate::expr::StaleAfter;
     use crate::rule::{Rule, Scale, TuneRange};
 
     /// The file of the design document, with all that a rule file can hold.
