@@ -12,7 +12,7 @@ use super::prometheus_families::{Families, TYPES};
 use super::prometheus_series::{self, SeriesTable};
 use super::scraped_sample::Scraped;
 use super::{Context, Source};
-use crate::record::{Identity, MetricSample, RecordSink};
+use crate::record::{Identity, RecordSink};
 use crate::{Result, Timestamp};
 
 /// Prometheus text and OpenMetrics.
@@ -78,7 +78,7 @@ impl Source for PrometheusText {
                 None => out.reject_length(line.number)?,
             }
         }
-        reader.flush(&mut out)
+        flush(&mut reader.open, &mut out)
     }
 }
 
@@ -188,10 +188,10 @@ impl Reader {
         let mut words = text.split_ascii_whitespace();
         match words.next() {
             Some("SCRAPE") => {
-                self.flush(out)?;
+                flush(&mut self.open, out)?;
                 self.scrape(line, &text, out)
             }
-            Some("EOF") => self.flush(out),
+            Some("EOF") => flush(&mut self.open, out),
             Some("TYPE") => {
                 let (name, kind) = (words.next(), words.next());
                 let known = name.zip(kind).is_some_and(|(name, kind)| {
@@ -269,49 +269,42 @@ impl Reader {
         let Some(of) = &series.of else {
             return out.reject_identity(line);
         };
-        let row = MetricSample::new(
-            at,
-            series.metric.clone(),
-            series.labels.clone(),
-            value,
-            series.kind,
-        );
-        out.sink.metric(of, &row)?;
+        series.row.at = at;
+        series.row.value = value;
+        out.sink.metric(of, &series.row)?;
         let Some(part) = series.part else {
             return Ok(());
         };
-
-        let (of, version, metric) = (of.clone(), series.version.clone(), series.metric.clone());
-        let index = match self.open.iter().rposition(|(open, _)| *open == of) {
+        let index = match self.open.iter().rposition(|(open, _)| open == of) {
             // A field that comes again, or another time, begins another scrape.
             Some(index) if self.open[index].1.has(part) || self.open[index].1.row.at != at => {
                 let done = std::mem::replace(&mut self.open[index].1, Scraped::new(at));
-                write(&of, done, out)?;
+                write(of, done, out)?;
                 index
             }
             Some(index) => index,
             None => {
                 if self.open.len() >= MAX_OPEN {
-                    self.flush(out)?;
+                    flush(&mut self.open, out)?;
                 }
-                self.open.push((of, Scraped::new(at)));
+                self.open.push((of.clone(), Scraped::new(at)));
                 self.open.len() - 1
             }
         };
-        let set = self.open[index].1.set(part, value_text, version.as_ref());
-        match set {
+        let version = series.version.as_ref();
+        match self.open[index].1.set(part, value_text, version) {
             Ok(()) => Ok(()),
-            Err(expected) => out.reject(line, &*metric, expected, value_text),
+            Err(expected) => out.reject(line, &*series.row.metric, expected, value_text),
         }
     }
+}
 
-    /// Writes the samples of the scrape that has ended.
-    fn flush(&mut self, out: &mut Output<'_>) -> Result<()> {
-        for (of, scraped) in self.open.drain(..) {
-            write(&of, scraped, out)?;
-        }
-        Ok(())
+/// Writes the samples of a scrape that has ended.
+fn flush(open: &mut Vec<(Identity, Scraped)>, out: &mut Output<'_>) -> Result<()> {
+    for (of, scraped) in open.drain(..) {
+        write(&of, scraped, out)?;
     }
+    Ok(())
 }
 
 fn write(of: &Identity, scraped: Scraped, out: &mut Output<'_>) -> Result<()> {

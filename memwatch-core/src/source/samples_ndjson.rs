@@ -1,8 +1,8 @@
 //! Samples NDJSON: what the recorder writes, one reading of `runtime.MemStats` a line, with every new pause.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
+use hashbrown::HashMap;
 use serde::Deserialize;
 
 use super::intern::{Identities, Strings};
@@ -179,15 +179,19 @@ impl Reader {
         }
 
         let now = Counters::of(&row);
-        let before = self.before.get(&of).copied();
+        let before = match (self.before.get_mut(&of), now) {
+            (Some(before), Some(now)) => Some(std::mem::replace(before, now)),
+            (before, None) => before.copied(),
+            (None, Some(now)) => {
+                self.before.insert(of.clone(), now);
+                None
+            }
+        };
         let continued = before
             .zip(now)
             .filter(|(before, now)| before.continued_by(now));
         let overflow = continued.map(|(before, now)| before.lost_until(&now));
         row.pauses_lost = line.pauses_dropped.map(|n| n.0).max(overflow);
-        if let Some(now) = now {
-            self.before.insert(of.clone(), now);
-        }
         out.sink.sample(&of, &row)?;
         let pauses = line.pauses.as_deref().unwrap_or_default();
         let first = first_cycle(&row, pauses, continued.map(|(before, _)| before));

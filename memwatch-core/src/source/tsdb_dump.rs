@@ -10,7 +10,7 @@ use super::prometheus_families::conventional_kind;
 use super::prometheus_series::{self, SeriesTable};
 use super::prometheus_text::number;
 use super::{Context, Source};
-use crate::record::{MetricSample, RecordSink};
+use crate::record::RecordSink;
 use crate::{Result, Timestamp};
 
 /// `promtool tsdb dump`.
@@ -101,14 +101,9 @@ fn sample(line: u64, text: &[u8], table: &mut SeriesTable, out: &mut Output<'_>)
     let Some(of) = &series.of else {
         return out.reject_identity(line);
     };
-    let row = MetricSample::new(
-        at,
-        series.metric.clone(),
-        series.labels.clone(),
-        value,
-        series.kind,
-    );
-    out.sink.metric(of, &row)
+    series.row.at = at;
+    series.row.value = value;
+    out.sink.metric(of, &series.row)
 }
 
 #[cfg(test)]
