@@ -12,6 +12,8 @@ mod reading;
 mod replay;
 mod score;
 mod sightings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -165,7 +165,8 @@ fn folded(op: AggregateOp, param: &[f64], labels: &Labels, rows: &[Row], steps: 
                     sorted.clear();
                     sorted.extend(
                         rows.iter()
-                            .filter_map(|row| row.present.get(step).then(|| row.values[step])),
+                            .filter(|row| row.present.get(step))
+                            .map(|row| row.values[step]),
                     );
                     sorted.sort_by(|a, b| order(*a, *b));
                     quantile(param[step], &sorted)
@@ -221,7 +222,8 @@ fn chosen(op: AggregateOp, param: &[f64], rows: &[Row]) -> Vec<Row> {
         here.extend(
             rows.iter()
                 .enumerate()
-                .filter_map(|(i, row)| row.present.get(step).then(|| (row.values[step], i))),
+                .filter(|(_, row)| row.present.get(step))
+                .map(|(i, row)| (row.values[step], i)),
         );
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         // Checked; below 1 nothing is kept.

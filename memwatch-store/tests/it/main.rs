@@ -3,5 +3,9 @@
 mod crash;
 mod damage;
 mod idempotence;
+mod ingest;
+#[cfg(feature = "sql")]
+mod query;
 mod round_trip;
 mod rows;
+mod series;
