@@ -13,6 +13,7 @@ const SECONDS: i64 = 3;
 const READINGS: i64 = 5;
 
 #[test]
+#[allow(clippy::print_stderr)] // A skipped test says so.
 fn a_recorded_go_program_becomes_rows() {
     let Some(go) = toolchain() else {
         eprintln!("skipped: no Go toolchain (set MEMWATCH_GO, or put `go` on the path)");
