@@ -53,7 +53,7 @@ fn look(args: &CheckArgs, file: &RuleFile) -> anyhow::Result<Vec<Finding>> {
     let opened = recording::open(&data)?;
     let snapshot = opened.store.snapshot()?;
     let series = snapshot.series();
-    let Some(range) = recording::series_range(&snapshot.info()) else {
+    let Some(range) = snapshot.info().series_range() else {
         anyhow::bail!("{}: expected a recording, found no rows", data.display());
     };
     let data = LintData {

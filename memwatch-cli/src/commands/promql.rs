@@ -23,7 +23,7 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
     let expr = parse(text)?;
     let opened = recording::open(&data)?;
     let snapshot = opened.store.snapshot()?;
-    let Some(whole) = recording::series_range(&snapshot.info()) else {
+    let Some(whole) = snapshot.info().series_range() else {
         bail!("{}: expected a recording, found no rows", data.display());
     };
     let options = EvalOptions {
