@@ -521,8 +521,12 @@ impl Parser<'_> {
                 return Err(self.error_here(format!("invalid label name {text}")));
             }
             args.push(self.expression(0)?);
-            if !self.take_if(&Token::Comma) && *self.peek() != Token::Close {
-                return Err(self.unexpected("an operator, `,` or `)`"));
+            if !self.take_if(&Token::Comma) {
+                if *self.peek() != Token::Close {
+                    return Err(self.unexpected("an operator, `,` or `)`"));
+                }
+            } else if *self.peek() == Token::Close {
+                return Err(self.error_here("trailing commas not allowed in function call args"));
             }
         }
         Ok(args)

@@ -118,7 +118,6 @@ impl Parser<'_> {
         };
         self.take();
         if label == METRIC_NAME
-            && op == MatchOp::Equal
             && let Some(other) = name.as_deref()
         {
             return Err(self.error(
