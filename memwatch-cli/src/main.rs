@@ -17,6 +17,8 @@ fn main() -> std::process::ExitCode {
         Command::Ingest(args) => commands::ingest::run(args, &mut out),
         Command::Query(args) => commands::query::run(args, &mut out),
         Command::Info(args) => commands::info::run(args, &mut out),
+        Command::Check(args) => commands::check::run(args, &mut out),
+        Command::Backtest(args) => commands::backtest::run(args, &mut out),
     };
     exit::code(result.and_then(|answer| out.finish().map(|()| answer)))
 }

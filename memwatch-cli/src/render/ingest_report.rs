@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::table::{Column, Style, draw};
 use super::{clean, grouped, size};
 
-/// Rejections that are shown of all inputs together.
+/// Rejections, and notes, that are shown of all inputs together.
 const SHOWN_MAX: usize = 20;
 
 /// For people.
@@ -129,7 +129,13 @@ fn notes(report: &IngestReport) -> Vec<String> {
             .map(move |note| format!("{input}: {note}"))
             .collect::<Vec<_>>()
     };
-    report.inputs.iter().flat_map(notes).collect()
+    let mut lines: Vec<String> = report.inputs.iter().flat_map(notes).collect();
+    let more = lines.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        lines.truncate(SHOWN_MAX);
+        lines.push(format!("and {more} more: `--report json` has them all"));
+    }
+    lines
 }
 
 fn skipped(report: &IngestReport) -> Vec<String> {

@@ -12,12 +12,15 @@ mod reading;
 mod replay;
 mod score;
 mod sightings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::expr::{EvalOptions, StaleAfter};
 use crate::incident::Incident;
+use crate::record::Identity;
 use crate::rule::{Rule, RuleFile};
 use crate::series::SeriesReader;
 use crate::{Error, Nanos, Result, TimeRange};
@@ -29,6 +32,7 @@ pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
 
 use coverage::Evaluated;
 use replay::Chunking;
+use sightings::Spans;
 
 /// Rules over a stretch of a recording.
 ///
@@ -64,6 +68,7 @@ pub struct Backtest<'r> {
     lookback: Nanos,
     incidents: Option<Vec<Incident>>,
     labelled: Option<BTreeSet<Arc<str>>>,
+    recorded: Vec<(Identity, TimeRange)>,
     grace: Option<Nanos>,
     lead: Nanos,
     chunking: Chunking,
@@ -83,6 +88,7 @@ impl<'r> Backtest<'r> {
             lookback: settings.lookback,
             incidents: None,
             labelled: None,
+            recorded: Vec::new(),
             grace: None,
             lead: Nanos(0),
             chunking: Chunking::default(),
@@ -129,6 +135,13 @@ impl<'r> Backtest<'r> {
     #[must_use]
     pub fn labelled(mut self, services: impl IntoIterator<Item = Arc<str>>) -> Self {
         self.labelled = Some(services.into_iter().collect());
+        self
+    }
+
+    /// The processes that the recording holds and when: so that one of which no rule reads anything is told too.
+    #[must_use]
+    pub fn recorded(mut self, processes: impl IntoIterator<Item = (Identity, TimeRange)>) -> Self {
+        self.recorded = processes.into_iter().collect();
         self
     }
 
@@ -180,7 +193,12 @@ impl<'r> Backtest<'r> {
         )?;
         let flat = replay::flat(self.rules);
         let runs: Vec<replay::RuleRun> = replayed.rules.into_iter().flatten().collect();
-        let alive = replayed.sightings.alive();
+        let mut alive = replayed.sightings.alive();
+        for (who, range) in &self.recorded {
+            alive
+                .entry((who.service.clone(), who.instance.clone()))
+                .or_insert_with(|| Spans::of(vec![(range.start.0, range.end.0)]));
+        }
         let evaluated: Vec<Evaluated<'_>> = flat
             .iter()
             .zip(&runs)

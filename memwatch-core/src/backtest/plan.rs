@@ -118,11 +118,10 @@ impl Plan {
         // Reachability, so that groups that read each other fall into one part.
         let mut reach = reads.clone();
         for via in 0..count {
-            for a in 0..count {
-                if reach[a][via] {
-                    for b in 0..count {
-                        reach[a][b] |= reach[via][b];
-                    }
+            let beyond = reach[via].clone();
+            for from in reach.iter_mut().filter(|from| from[via]) {
+                for (known, more) in from.iter_mut().zip(&beyond) {
+                    *known |= more;
                 }
             }
         }

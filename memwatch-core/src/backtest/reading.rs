@@ -118,7 +118,7 @@ impl<'r> Reading<'r> {
         });
     }
 
-    fn from_base(
+    fn recording(
         &self,
         state: &mut State,
         matchers: &[Matcher],
@@ -181,7 +181,7 @@ impl<'r> Reading<'r> {
 impl SeriesReader for Reading<'_> {
     fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
         let mut state = self.lock();
-        let mut found = self.from_base(&mut state, matchers, window)?;
+        let mut found = self.recording(&mut state, matchers, window)?;
         let mut recorded = false;
         for (labels, series) in &state.recorded {
             if !matchers.iter().all(|m| m.matches(labels)) {

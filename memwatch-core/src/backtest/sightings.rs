@@ -1,6 +1,6 @@
 //! What of the recording was seen: which process was recorded when, and which selectors found something of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::series::Series;
@@ -78,8 +78,8 @@ impl Pulse {
 /// What each selector found.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
-    /// By selector, then process.
-    by_selector: BTreeMap<String, BTreeMap<Who, Pulse>>,
+    /// By selector, then process, then series: each has a sampling interval of its own.
+    by_selector: BTreeMap<String, BTreeMap<Who, BTreeMap<Labels, Pulse>>>,
 }
 
 impl Sightings {
@@ -94,12 +94,13 @@ impl Sightings {
     /// A selector found samples.
     pub(super) fn found(&mut self, selector: &str, series: &[Series]) {
         let found = self.by_selector.entry(selector.to_owned()).or_default();
-        let mut fed: BTreeSet<(*const i64, Who)> = BTreeSet::new();
         for one in series {
-            let who = who(&one.labels);
-            if fed.insert((one.at_ns.as_ptr(), who.clone())) {
-                found.entry(who).or_default().extend(&one.at_ns);
-            }
+            found
+                .entry(who(&one.labels))
+                .or_default()
+                .entry(one.labels.clone())
+                .or_default()
+                .extend(&one.at_ns);
         }
     }
 
@@ -107,8 +108,9 @@ impl Sightings {
     pub(super) fn alive(&self) -> BTreeMap<Who, Spans> {
         let mut all: BTreeMap<Who, Vec<(i64, i64)>> = BTreeMap::new();
         for found in self.by_selector.values() {
-            for (who, pulse) in found {
-                all.entry(who.clone()).or_default().extend(pulse.alive());
+            for (who, series) in found {
+                let spans = all.entry(who.clone()).or_default();
+                spans.extend(series.values().flat_map(Pulse::alive));
             }
         }
         all.into_iter()
@@ -122,7 +124,10 @@ impl Sightings {
             .get(selector)
             .into_iter()
             .flatten()
-            .filter_map(|(who, pulse)| Some((who, Timestamp(pulse.spans.first()?.0))))
+            .filter_map(|(who, series)| {
+                let firsts = series.values().filter_map(|p| p.spans.first());
+                Some((who, Timestamp(firsts.map(|s| s.0).min()?)))
+            })
     }
 }
 

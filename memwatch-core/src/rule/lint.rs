@@ -261,19 +261,17 @@ impl Linter<'_> {
         }
         let nothing = Labels::default();
         let data = Data::new(&nothing, 1.5);
-        let both: [(&str, &[(Arc<str>, Template)]); 2] = [
-            ("labels", &alerting.labels),
-            ("annotations", &alerting.annotations),
-        ];
-        for (kind, templates) in both {
-            for (name, template) in templates {
-                // With labels that are empty only failures that do not depend on them count.
-                let Err(error) = template.expand(&data) else {
-                    continue;
-                };
-                if error.message.contains("found \"\"") {
-                    continue;
-                }
+        let of = |kind: &'static str| {
+            move |(name, t): &'_ (Arc<str>, Template)| (kind, name.clone(), t.clone())
+        };
+        let labels = alerting.labels.iter().map(of("labels"));
+        let annotations = alerting.annotations.iter().map(of("annotations"));
+        for (kind, name, template) in labels.chain(annotations) {
+            // With labels that are empty only failures that do not depend on them count.
+            let Err(error) = template.expand(&data) else {
+                continue;
+            };
+            if !error.message.contains("found \"\"") {
                 let message = format!("`{kind}.{name}` cannot be expanded: {error}");
                 self.report(Level::Problem, at..at, key.to_owned(), message, None);
             }

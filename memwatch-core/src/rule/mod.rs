@@ -9,6 +9,9 @@ mod suggest;
 pub mod template;
 mod toml;
 
+use crate::Nanos;
+use crate::expr::StaleAfter;
+
 pub use error::{Fault, Problem, RuleError};
 pub use lint::{Finding, Level, LintData, lint};
 pub use model::{
@@ -43,5 +46,23 @@ impl RuleFile {
     /// Everything that is wrong with it, each with its place.
     pub fn from_toml(file: &str, text: &str) -> Result<RuleFile, RuleError> {
         toml::read(file, text)
+    }
+}
+
+/// Reads when a silent series has ended: `auto`, `lookback` or a duration.
+///
+/// ```
+/// # use memwatch_core::{expr::StaleAfter, rule::parse_stale_after};
+/// assert_eq!(parse_stale_after("auto"), Some(StaleAfter::Auto));
+/// assert_eq!(parse_stale_after("soon"), None);
+/// ```
+#[must_use]
+pub fn parse_stale_after(text: &str) -> Option<StaleAfter> {
+    match text {
+        "auto" => Some(StaleAfter::Auto),
+        "lookback" => Some(StaleAfter::Lookback),
+        text => Nanos::parse(text)
+            .filter(|d| d.0 > 0)
+            .map(StaleAfter::After),
     }
 }

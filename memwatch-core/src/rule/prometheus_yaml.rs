@@ -323,3 +323,128 @@ impl Reader<'_> {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+groups:
+- name: go
+  interval: 15s
+  query_offset: 1m
+  limit: 10
+  labels:
+    team: runtime
+  rules:
+  - record: job:allocs:rate1m
+    expr: sum by (job) (rate(go_memstats_mallocs_total[1m]))
+    labels: {kind: derived}
+  - alert: HeapHigh
+    expr: |
+      go_memstats_heap_inuse_bytes
+        > 1e9
+    for: 10m
+    keep_firing_for: 5m
+    labels:
+      severity: page
+      team: '{{ $labels.team }}'
+    annotations:
+      summary: "{{ $labels.instance }} uses {{ $value | humanize1024 }}B"
+  - alert: Constant
+    expr: 1
+"#;
+
+    #[test]
+    fn a_whole_file_loads() {
+        let file = read("rules.yml", WHOLE).unwrap_or_else(|e| panic!("{e}"));
+        let group = &file.groups[0];
+        assert_eq!(group.interval, Some(Nanos(15 * Nanos::SECOND.0)));
+        assert_eq!((group.query_offset, group.limit), (Nanos::MINUTE, Some(10)));
+        let Rule::Recording(recording) = &group.rules[0] else {
+            panic!("a recording rule");
+        };
+        assert_eq!(
+            recording.labels.canonical(),
+            "kind=\"derived\",team=\"runtime\""
+        );
+        let start = recording.position.expr.unwrap();
+        assert!(WHOLE[start..].starts_with("sum by (job)"));
+        let alert = group.rules[1].alerting().unwrap();
+        assert_eq!(alert.hold.pending, Nanos(10 * Nanos::MINUTE.0));
+        assert_eq!(alert.hold.keep_firing, Nanos(5 * Nanos::MINUTE.0));
+        let labels: Vec<_> = alert.labels.iter().map(|(n, t)| (&**n, t.text())).collect();
+        assert_eq!(
+            labels,
+            [("severity", "page"), ("team", "{{ $labels.team }}")]
+        );
+    }
+
+    #[test]
+    fn complaints_have_their_place() {
+        let rule = |lines: &str| format!("groups:\n- name: g\n  rules:\n  - alert: A\n{lines}");
+        let cases = [
+            (
+                rule("    expr: rat(up[1m])\n"),
+                "r.yml:5:11: alert `A`: `expr`: unknown function",
+            ),
+            (
+                rule("    expr: up\n    for: soon\n"),
+                "r.yml:6:10: alert `A`: `for`: expected a duration like 30s or 5m, found `soon`",
+            ),
+            (rule("    expr: up\n    fro: 5m\n"), "r.yml:6:5: "),
+            (rule("    for: 5m\n"), "r.yml:5:5: missing field `expr`"),
+            (
+                rule("    record: x\n    expr: up\n"),
+                "expected either `alert` or `record`, found both",
+            ),
+            (
+                rule("    expr: up\n    annotations: {s: '{{ query \"x\" }}'}\n"),
+                "r.yml:6:23: alert `A`: `annotations.s`: the function `query` is not supported",
+            ),
+            ("groups: 3\n".into(), "r.yml:1:9: "),
+            (
+                "groups:\n- name: g\n- name: g\n".into(),
+                "r.yml:3:9: group: a second group is called `g`",
+            ),
+            ("groups: [\n".into(), "r.yml:"),
+        ];
+        for (text, expected) in cases {
+            let error = read("r.yml", &text).map(|_| ()).unwrap_err().to_string();
+            assert!(
+                error.contains(expected),
+                "{text}\n--- expected\n{expected}\n--- found\n{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let deep = "[".repeat(10_000);
+        let mut aliases = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (from, to) in ["ab", "bc", "cd", "de", "ef", "fg", "gh", "hi"]
+            .iter()
+            .map(|p| p.split_at(1))
+        {
+            aliases += &format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 9].join(", "));
+        }
+        for text in [
+            format!("groups: {deep}"),
+            aliases,
+            "groups: &x [*x]".to_owned(),
+        ] {
+            assert!(read("r.yml", &text).is_err());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(cut in 0usize..800, flip in 0usize..800, with in proptest::char::any()) {
+            let mut text: String = WHOLE.chars().take(cut).collect();
+            let at = flip % (text.chars().count() + 1);
+            let byte = text.char_indices().nth(at).map_or(text.len(), |c| c.0);
+            text.insert(byte, with);
+            let _ = read("r.yml", &text);
+        }
+    }
+}

@@ -32,7 +32,10 @@ fn words(error: &DataFusionError) -> String {
             strip(&text, &["sql parser error: "]).to_owned()
         }
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-            SchemaError::FieldNotFound { .. } => unqualified(&schema.to_string()),
+            SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } => unknown_column(&field.name, valid_fields.iter().map(|c| c.name.as_str())),
             other => unqualified(&other.to_string()),
         },
         DataFusionError::ResourcesExhausted(text) => format!(
@@ -107,6 +110,39 @@ fn unknown_table(text: &str) -> Option<String> {
     ))
 }
 
+/// Columns that are named instead of an unknown one.
+const SUGGESTIONS: usize = 5;
+
+/// Names the columns nearest to the one that does not exist: those that hold its words first, then by edits.
+fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let wanted = name.to_lowercase();
+    let words: Vec<&str> = wanted.split('_').filter(|w| !w.is_empty()).collect();
+    let mut known: Vec<(usize, usize, &str)> = known
+        .map(|column| {
+            let missing = words.iter().filter(|w| !column.contains(*w)).count();
+            (missing, distance(column, &wanted), column)
+        })
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let near: Vec<&str> = known
+        .iter()
+        .filter(|(missing, edits, _)| *missing < words.len() || *edits <= 1 + name.len() / 3)
+        .take(SUGGESTIONS)
+        .map(|(_, _, column)| *column)
+        .collect();
+    match (&near[..], known.is_empty()) {
+        ([], true) => format!("expected no column here, found `{name}`"),
+        ([], false) => {
+            format!("expected a column, found `{name}`: DESCRIBE lists a table's columns")
+        }
+        (near, _) => format!(
+            "expected a column, found `{name}`: did you mean `{}`?",
+            near.join("`, `")
+        ),
+    }
+}
+
 /// Edits from one word to another.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -139,6 +175,23 @@ mod tests {
         );
         let text = unknown_table("table 'memwatch.main.orders' not found").unwrap();
         assert!(text.ends_with("found `orders`"), "{text}");
+    }
+
+    #[test]
+    fn unknown_columns_are_answered_with_the_nearest() {
+        let columns = ["ts", "heap_inuse_bytes", "heap_idle_bytes", "read_ns"];
+        for (name, answer) in [
+            (
+                "heap_inuse",
+                "did you mean `heap_inuse_bytes`, `heap_idle_bytes`?",
+            ),
+            ("HeapInuse", "DESCRIBE"),
+            ("t", "did you mean `ts`"),
+            ("xyz", "DESCRIBE"),
+        ] {
+            let text = unknown_column(name, columns.into_iter());
+            assert!(text.contains(answer), "{text}");
+        }
     }
 
     #[test]

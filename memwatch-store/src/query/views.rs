@@ -31,8 +31,8 @@ pub(crate) const VIEWS: &[View] = &[
                        min(CASE origin WHEN 'memstats' THEN 1 WHEN 'trace' THEN 2 ELSE 3 END) AS best \
                 FROM stored.gc_pauses GROUP BY service, instance, process \
               ) AS of ON pause.service = of.service AND pause.instance = of.instance \
-                AND pause.process IS NOT DISTINCT FROM of.process \
-                AND CASE pause.origin WHEN 'memstats' THEN 1 WHEN 'trace' THEN 2 ELSE 3 END = of.best",
+                AND (pause.process IS NOT DISTINCT FROM of.process) \
+                AND (CASE pause.origin WHEN 'memstats' THEN 1 WHEN 'trace' THEN 2 ELSE 3 END) = of.best",
         covers: None,
     },
 ];

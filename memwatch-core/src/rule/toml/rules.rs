@@ -49,13 +49,17 @@ fn rule(
     };
     let alert = fields.string("alert", "a name");
     let record = fields.string("record", "the name of a series");
+    match (&alert, &record) {
+        (Some((alert, _)), None) => fields.of = format!("alert `{alert}`"),
+        (None, Some((record, _))) => fields.of = format!("record `{record}`"),
+        _ => {}
+    }
     let params = params(&mut fields);
     let found = match (alert, record) {
         (Some((alert, span)), None) => {
             if alert.is_empty() {
                 fields.fault(span, "alert", "a name", "nothing");
             }
-            fields.of = format!("alert `{alert}`");
             alerting(source, &mut fields, alert, params, position, group_labels).map(Rule::Alerting)
         }
         (None, Some((record, span))) => {
@@ -67,7 +71,6 @@ fn rule(
                     &format!("`{record}`"),
                 );
             }
-            fields.of = format!("record `{record}`");
             recording(source, &mut fields, record, params, position, group_labels)
                 .map(Rule::Recording)
         }
