@@ -1,1 +1,3 @@
 //! Slices → numbers: kernels that know nothing of labels, tables or rules.
+
+pub mod baseline;
