@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod buckets;
 pub mod counter;
+pub mod leak;
 pub mod moments;
 pub mod quantile;
 pub mod regression;
