@@ -9,3 +9,4 @@ pub mod quantile;
 pub mod regression;
 pub mod sliding;
 pub mod sum;
+pub mod window;
