@@ -47,8 +47,10 @@ impl GapMemory {
         }
     }
 
-    /// The remembered value nearest to `y`, the lower one at equal distance; `None` when nothing is remembered yet.
-    pub(super) fn nearest(&self, y: f64) -> Option<f64> {
+    /// The remembered value nearest to `y`, the lower one at equal distance; `None` when nothing is remembered yet. Beside it the place
+    /// where `y` belongs, to be given to [`insert`](GapMemory::insert) if nothing else is inserted in between.
+    pub(super) fn nearest(&self, y: f64) -> (Option<f64>, usize) {
+        let mut place = 0;
         let (below, above) = match self {
             GapMemory::Exact(values) => (
                 values.range(..=Value(y)).next_back().map(|v| v.0),
@@ -56,28 +58,30 @@ impl GapMemory {
             ),
             GapMemory::Bounded(values) => {
                 let at = values.partition_point(|v| *v < y);
+                place = at;
                 let below = at.checked_sub(1).map(|i| values[i]);
                 (below, values.get(at).copied())
             }
         };
-        match (below, above) {
+        let nearest = match (below, above) {
             (Some(below), Some(above)) if above - y < y - below => Some(above),
             (Some(below), _) => Some(below),
             (None, above) => above,
-        }
+        };
+        (nearest, place)
     }
 
-    /// Remembers `y`, finite. A value that is known already changes nothing.
-    pub(super) fn insert(&mut self, y: f64) {
+    /// Remembers `y`, finite, at its place. A value that is known already changes nothing.
+    pub(super) fn insert(&mut self, y: f64, place: usize) {
         let y = y + 0.0; // -0.0 is 0.0
         match self {
             GapMemory::Exact(values) => {
                 values.insert(Value(y));
             }
             GapMemory::Bounded(values) => {
-                let at = values.partition_point(|v| *v < y);
-                if values.get(at) != Some(&y) {
-                    values.insert(at, y);
+                debug_assert_eq!(place, values.partition_point(|v| *v < y));
+                if values.get(place) != Some(&y) {
+                    values.insert(place, y);
                     if values.len() >= FULL {
                         compact(values);
                     }
@@ -155,18 +159,29 @@ mod tests {
 
     use super::*;
 
+    impl GapMemory {
+        fn add(&mut self, y: f64) {
+            let (_, place) = self.nearest(y);
+            self.insert(y, place);
+        }
+
+        fn near(&self, y: f64) -> Option<f64> {
+            self.nearest(y).0
+        }
+    }
+
     #[test]
     fn the_nearest_of_nothing_is_nothing() {
         for form in [Form::Exact, Form::Bounded] {
             let mut memory = GapMemory::new(form);
-            assert_eq!(memory.nearest(1.0), None);
-            memory.insert(-0.0);
-            memory.insert(0.0);
-            memory.insert(10.0);
-            assert_eq!(memory.nearest(4.0), Some(0.0));
-            assert_eq!(memory.nearest(6.0), Some(10.0));
-            assert_eq!(memory.nearest(5.0), Some(0.0));
-            assert_eq!(memory.nearest(f64::MAX), Some(10.0));
+            assert_eq!(memory.near(1.0), None);
+            memory.add(-0.0);
+            memory.add(0.0);
+            memory.add(10.0);
+            assert_eq!(memory.near(4.0), Some(0.0));
+            assert_eq!(memory.near(6.0), Some(10.0));
+            assert_eq!(memory.near(5.0), Some(0.0));
+            assert_eq!(memory.near(f64::MAX), Some(10.0));
         }
     }
 
@@ -175,10 +190,10 @@ mod tests {
         // 1,000 values a step of 1 apart, and 24 far away ones: those must stay.
         let mut memory = GapMemory::new(Form::Bounded);
         for i in 0..1000 {
-            memory.insert(f64::from(i));
+            memory.add(f64::from(i));
         }
         for i in 1..=24 {
-            memory.insert(10_000.0 * f64::from(i));
+            memory.add(10_000.0 * f64::from(i));
         }
         let GapMemory::Bounded(values) = &memory else {
             panic!("asked for the bounded form");
@@ -187,7 +202,7 @@ mod tests {
         assert_eq!(values[0], 0.0);
         for i in 1..=24 {
             assert_eq!(
-                memory.nearest(10_000.0 * f64::from(i) + 5.0),
+                memory.near(10_000.0 * f64::from(i) + 5.0),
                 Some(10_000.0 * f64::from(i))
             );
         }
@@ -210,8 +225,8 @@ mod tests {
             let scan = values.iter().map(|v| (f64::from(*v) - f64::from(probe)).abs()).fold(f64::INFINITY, f64::min);
             for form in [Form::Exact, Form::Bounded] {
                 let mut memory = GapMemory::new(form);
-                values.iter().for_each(|v| memory.insert(f64::from(*v)));
-                let nearest = memory.nearest(f64::from(probe)).unwrap();
+                values.iter().for_each(|v| memory.add(f64::from(*v)));
+                let nearest = memory.near(f64::from(probe)).unwrap();
                 prop_assert_eq!((nearest - f64::from(probe)).abs(), scan);
             }
         }
@@ -219,7 +234,7 @@ mod tests {
         #[test]
         fn the_bounded_form_stays_ascending_and_bounded(values in prop::collection::vec(-1e12_f64..1e12, 1500..3000)) {
             let mut memory = GapMemory::new(Form::Bounded);
-            values.iter().for_each(|v| memory.insert(*v));
+            values.iter().for_each(|v| memory.add(*v));
             let GapMemory::Bounded(kept) = &memory else { panic!("asked for the bounded form") };
             prop_assert!(kept.len() < FULL && kept.len() >= KEPT.min(values.len()));
             prop_assert!(kept.windows(2).all(|w| w[0] < w[1]));

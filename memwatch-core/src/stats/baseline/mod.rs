@@ -113,8 +113,8 @@ pub struct Counts {
 struct Past {
     memory: GapMemory,
     tail: GapTail,
-    /// Value and gap of the pending sample.
-    pending: Option<(f64, f64)>,
+    /// Value and gap of the pending sample, and its place in the memory.
+    pending: Option<(f64, f64, usize)>,
 }
 
 /// The newest sample. It enters the past only when a later one comes, so that one of the same instant can replace it.
@@ -297,9 +297,10 @@ impl Baseline {
             let Some(y) = y.filter(|y| y.is_finite()) else {
                 continue;
             };
-            let nearest = past.memory.nearest(y).unwrap_or(y);
+            let (nearest, place) = past.memory.nearest(y);
+            let nearest = nearest.unwrap_or(y);
             let gap = (y - nearest).abs().min(f64::MAX);
-            past.pending = Some((y, gap));
+            past.pending = Some((y, gap, place));
             let seen = past.tail.count();
             if !seen_long || seen < u64::from(self.options.warm_up_samples) {
                 continue;
@@ -363,9 +364,9 @@ impl Baseline {
         self.counts.taken += 1;
         self.counts.warming += u64::from(pending.warming);
         for past in &mut self.pasts {
-            if let Some((y, gap)) = past.pending.take() {
+            if let Some((y, gap, place)) = past.pending.take() {
                 past.tail.insert(gap, self.options.quantile);
-                past.memory.insert(y);
+                past.memory.insert(y, place);
             }
         }
         if let Some(x) = pending.x {
@@ -434,7 +435,7 @@ impl Baseline {
             past.memory.write(&mut to);
             past.tail.write(&mut to);
             to.int(i64::from(past.pending.is_some()));
-            let (y, gap) = past.pending.unwrap_or_default();
+            let (y, gap, _) = past.pending.unwrap_or_default();
             to.float(y);
             to.float(gap);
         }
@@ -477,11 +478,11 @@ impl Baseline {
             past.memory = GapMemory::read(form, &mut from)?;
             past.tail = GapTail::read(form, quantile, &mut from)?;
             let is_some = from.int()? == 1;
-            let pending = (from.float()?, from.float()?);
-            if !pending.0.is_finite() || !pending.1.is_finite() || pending.1 < 0.0 {
+            let (y, gap) = (from.float()?, from.float()?);
+            if !y.is_finite() || !gap.is_finite() || gap < 0.0 {
                 return Err(from.wrong("value and gap of the newest sample"));
             }
-            past.pending = is_some.then_some(pending);
+            past.pending = is_some.then(|| (y, gap, past.memory.nearest(y).1));
         }
         let longest = baseline.recent.length();
         baseline.recent = Recent::read(longest, &mut from)?;

@@ -5,6 +5,8 @@
 //! two additions a row, nothing is ever subtracted, so nothing drifts and a NaN or an infinity is gone with its row (van Herk 1992, Gil
 //! and Werman 1993).
 
+use std::ops::Range;
+
 use super::fold::{Fold, Origin, Row};
 
 /// For each row the statistic of the last `rows` rows up to it; of as many as there are near the beginning.
@@ -23,13 +25,8 @@ use super::fold::{Fold, Origin, Row};
 /// # Panics
 /// When the lengths differ or `rows` is 0.
 pub fn by_count<F: Fold>(_: F, values: &[f64], rows: usize, out: &mut [f64]) {
-    assert_eq!(values.len(), out.len(), "one result a value");
     #[allow(clippy::cast_possible_wrap)] // A row number.
-    let row = |i: usize| Row {
-        at_ns: i as i64 * 1_000_000_000,
-        value: values[i],
-    };
-    count_blocks::<F>(row, rows, out);
+    count_blocks::<F>(|i| i as i64 * 1_000_000_000, values, rows, out);
 }
 
 /// As [`by_count`], with the times of the rows, ascending.
@@ -37,25 +34,20 @@ pub fn by_count<F: Fold>(_: F, values: &[f64], rows: usize, out: &mut [f64]) {
 /// # Panics
 /// When the lengths differ or `rows` is 0.
 pub fn by_count_at<F: Fold>(_: F, at_ns: &[i64], values: &[f64], rows: usize, out: &mut [f64]) {
-    assert!(
-        values.len() == at_ns.len() && values.len() == out.len(),
-        "one result a value, one value a time"
-    );
-    count_blocks::<F>(
-        |i| Row {
-            at_ns: at_ns[i],
-            value: values[i],
-        },
-        rows,
-        out,
-    );
+    assert_eq!(values.len(), at_ns.len(), "one value a time");
+    count_blocks::<F>(|i| at_ns[i], values, rows, out);
 }
 
-fn count_blocks<F: Fold>(row: impl Fn(usize) -> Row, rows: usize, out: &mut [f64]) {
+fn count_blocks<F: Fold>(at: impl Fn(usize) -> i64, values: &[f64], rows: usize, out: &mut [f64]) {
+    assert_eq!(values.len(), out.len(), "one result a value");
     assert!(rows > 0, "a window of at least one row");
     if out.is_empty() {
         return;
     }
+    let row = |i: usize| Row {
+        at_ns: at(i),
+        value: values[i],
+    };
     // A window longer than all there is never ends.
     let width = rows.min(out.len());
     let mut older = vec![F::EMPTY; width + 2];
@@ -63,67 +55,124 @@ fn count_blocks<F: Fold>(row: impl Fn(usize) -> Row, rows: usize, out: &mut [f64
     let mut origin = Origin::at(row(0));
     for start in (0..out.len()).step_by(width) {
         let length = width.min(out.len() - start);
-        let end = start + length;
-        let next = Origin::after(row(start), row(start + length / 2), row(end - 1));
-        let into = if F::STEPS && start > 0 {
-            F::part(origin, row(start - 1), row(start))
-        } else {
-            F::EMPTY
-        };
-        let first_block = start == 0;
-        let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
-        let results = &mut out[start..end];
-        let skip = 1 + usize::from(F::STEPS);
-        // The last row's window is the block itself; it comes after the loop, so that all others are alike.
-        let parts = &older[skip..][..length.saturating_sub(1)];
+        let next = Origin::after(row(start), row(start + length / 2), row(start + length - 1));
+        // Slices of one length, so that the loop below needs no bounds.
+        let block = &values[start..][..length];
+        let results = &mut out[start..][..length];
         let into_newer = &mut newer[..length];
-        for k in 0..length - 1 {
+        let first_block = start == 0;
+        let firsts = if first_block {
+            block
+        } else {
+            &values[start + 1 - width..][..length]
+        };
+        if F::STEPS && !first_block {
+            enter::<F>(
+                &mut older[1..=width],
+                F::part(origin, row(start - 1), row(start)),
+            );
+        }
+        let parts = &older[1 + usize::from(F::STEPS)..][..length];
+        let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
+        let mut before = block[0];
+        for k in 0..length {
             let i = start + k;
-            let this = row(i);
-            if !(F::STEPS && k == 0) {
-                forward = F::merge(forward, F::part(origin, row(i.max(1) - 1), this));
+            let this = Row {
+                at_ns: at(i),
+                value: block[k],
+            };
+            let prior = Row {
+                at_ns: this.at_ns,
+                value: before,
+            };
+            before = block[k];
+            // The step into a block belongs to the parts of the block before.
+            if !F::STEPS || k > 0 {
+                forward = F::merge(forward, F::part(origin, prior, this));
             }
             let j = length - 1 - k;
-            backward = F::merge(F::part(next, row(start + j - 1), row(start + j)), backward);
+            let that = Row {
+                at_ns: at(start + j),
+                value: block[j],
+            };
+            let prior = Row {
+                at_ns: that.at_ns,
+                value: if F::STEPS {
+                    block[j.max(1) - 1]
+                } else {
+                    that.value
+                },
+            };
+            backward = F::merge(F::part(next, prior, that), backward);
             into_newer[j] = backward;
-            let before = if F::STEPS {
-                F::merge(parts[k], into)
+            results[k] = if first_block {
+                F::value(
+                    forward,
+                    origin,
+                    Row {
+                        at_ns: at(0),
+                        value: firsts[0],
+                    },
+                    this,
+                    (k + 1) as f64,
+                )
             } else {
-                parts[k]
+                let first = Row {
+                    at_ns: at(i + 1 - width),
+                    value: firsts[k],
+                };
+                F::value(
+                    F::merge(parts[k], forward),
+                    origin,
+                    first,
+                    this,
+                    width as f64,
+                )
             };
-            let (first, count) = if first_block {
-                (0, k + 1)
-            } else {
-                (i + 1 - width, width)
-            };
-            let part = if first_block {
-                forward
-            } else {
-                F::merge(before, forward)
-            };
-            results[k] = F::value(part, origin, row(first), this, count as f64);
         }
-        let last = row(end - 1);
-        if !(F::STEPS && length == 1) {
-            forward = F::merge(forward, F::part(origin, row((end - 1).max(1) - 1), last));
+        if let Some(suspect) = F::SUSPECT {
+            recheck(
+                suspect,
+                values,
+                |i| (i + 1).saturating_sub(width),
+                start..start + length,
+                out,
+            );
         }
-        into_newer[0] = F::merge(F::part(next, row(start.max(1) - 1), row(start)), backward);
-        let (part, first) = if length == width || first_block {
-            (forward, start)
-        } else {
-            let before = older[length - 1 + skip];
-            let before = if F::STEPS {
-                F::merge(before, into)
-            } else {
-                before
-            };
-            (F::merge(before, forward), end - width)
-        };
-        results[length - 1] = F::value(part, origin, row(first), last, (end - first) as f64);
-        newer[length] = F::EMPTY;
-        newer[length + 1] = F::EMPTY;
+        newer[length..].fill(F::EMPTY);
         std::mem::swap(&mut older, &mut newer);
         origin = next;
+    }
+}
+
+/// Puts the step from one block into the next to the parts of the first.
+fn enter<F: Fold>(parts: &mut [F::Part], step: F::Part) {
+    for part in parts {
+        *part = F::merge(*part, step);
+    }
+}
+
+/// Windows of nothing but NaN are NaN: looks again at those whose result is `suspect`.
+fn recheck(
+    suspect: f64,
+    values: &[f64],
+    first: impl Fn(usize) -> usize,
+    rows: Range<usize>,
+    out: &mut [f64],
+) {
+    for i in rows {
+        if out[i] == suspect {
+            // A window adds one row to what the window before it had, so that one decides unless it had a number.
+            let known = i > 0 && out[i - 1].is_nan() && first(i) >= first(i - 1);
+            let nothing = if known && i > first(i) {
+                values[i].is_nan()
+            } else {
+                values[first(i)..=i].iter().rev().all(|v| v.is_nan())
+            };
+            if nothing {
+                out[i] = f64::NAN;
+            }
+        }
     }
 }
 
@@ -152,14 +201,14 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
         value: values[i],
     };
     let (mut older, mut newer): (Vec<F::Part>, Vec<F::Part>) = (vec![F::EMPTY; 2], Vec::new());
+    let mut firsts: Vec<usize> = Vec::new();
     // Rows of the block before, if it ends where this one begins.
     let (mut before, mut start) = (0, 0);
     let mut ended = None;
     let mut origin = None;
     while start < n {
         let (begins, ends) = block(at_ns[start], width_ns);
-        let end = start + at_ns[start..].partition_point(|at| *at <= ends);
-        let length = end - start;
+        let length = up_to(&at_ns[start..], ends, start - before);
         if ended != Some(begins) {
             before = start;
             older.clear();
@@ -167,44 +216,108 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
             origin = None;
         }
         let from = origin.unwrap_or_else(|| Origin::at(row(start)));
-        let next = Origin::after(row(start), row(start + length / 2), row(end - 1));
-        let into = if F::STEPS && start > before {
-            F::part(from, row(start - 1), row(start))
-        } else {
-            F::EMPTY
-        };
+        let next = Origin::after(row(start), row(start + length / 2), row(start + length - 1));
+        if F::STEPS && start > before {
+            enter::<F>(
+                &mut older[1..=start - before],
+                F::part(from, row(start - 1), row(start)),
+            );
+        }
         newer.clear();
         newer.resize(length + 2, F::EMPTY);
+        find_firsts(at_ns, before, start..start + length, width_ns, &mut firsts);
+        let (block, times) = (&values[start..][..length], &at_ns[start..][..length]);
+        let (results, into_newer) = (&mut out[start..][..length], &mut newer[..length]);
+        let firsts = &firsts[..length];
         let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
-        let mut first = before;
-        let results = &mut out[start..end];
+        let mut last = block[0];
         for k in 0..length {
-            let i = start + k;
-            let this = row(i);
-            if !(F::STEPS && k == 0) {
-                forward = F::merge(forward, F::part(from, row(i.max(1) - 1), this));
+            let this = Row {
+                at_ns: times[k],
+                value: block[k],
+            };
+            let prior = Row {
+                at_ns: this.at_ns,
+                value: last,
+            };
+            last = block[k];
+            if !F::STEPS || k > 0 {
+                forward = F::merge(forward, F::part(from, prior, this));
             }
             let j = length - 1 - k;
-            backward = F::merge(
-                F::part(next, row((start + j).max(1) - 1), row(start + j)),
-                backward,
-            );
-            newer[j] = backward;
-            let edge = this.at_ns.saturating_sub(width_ns);
-            while first < start && at_ns[first] <= edge {
-                first += 1;
-            }
-            let part = if first < start {
-                let part = older[first - before + usize::from(F::STEPS)];
-                F::merge(if F::STEPS { F::merge(part, into) } else { part }, forward)
-            } else {
-                forward
+            let that = Row {
+                at_ns: times[j],
+                value: block[j],
             };
-            results[k] = F::value(part, from, row(first), this, (i + 1 - first) as f64);
+            let prior = Row {
+                at_ns: that.at_ns,
+                value: if F::STEPS {
+                    block[j.max(1) - 1]
+                } else {
+                    that.value
+                },
+            };
+            backward = F::merge(F::part(next, prior, that), backward);
+            into_newer[j] = backward;
+            let first = firsts[k];
+            let part = older[first - before + usize::from(F::STEPS)];
+            let rows = (start + k + 1 - first) as f64;
+            results[k] = F::value(F::merge(part, forward), from, row(first), this, rows);
+        }
+        if let Some(suspect) = F::SUSPECT {
+            recheck(
+                suspect,
+                values,
+                |i| if i < start { 0 } else { firsts[i - start] },
+                start..start + length,
+                out,
+            );
         }
         std::mem::swap(&mut older, &mut newer);
-        (before, start, ended, origin) = (start, end, Some(ends), Some(next));
+        (before, start, ended, origin) = (start, start + length, Some(ends), Some(next));
     }
+}
+
+/// The first row of the window of each of `rows`, between `before` and the beginning of `rows`.
+fn find_firsts(
+    at_ns: &[i64],
+    before: usize,
+    rows: Range<usize>,
+    width_ns: i64,
+    firsts: &mut Vec<usize>,
+) {
+    firsts.clear();
+    let older = &at_ns[before..rows.start];
+    let mut left = 0;
+    firsts.extend(at_ns[rows].iter().map(|at| {
+        let edge = at.saturating_sub(width_ns);
+        // How many rows leave is chance where times are irregular. So it is counted of four at a time, without a branch.
+        while let Some(four) = older.get(left..left + 4) {
+            let leave = four
+                .iter()
+                .map(|then| usize::from(*then <= edge))
+                .sum::<usize>();
+            left += leave;
+            if leave < 4 {
+                return before + left;
+            }
+        }
+        while older.get(left).is_some_and(|then| *then <= edge) {
+            left += 1;
+        }
+        before + left
+    }));
+}
+
+/// How many of the first times, at least one, are at most `end`; `guess` is about how many.
+fn up_to(at_ns: &[i64], end: i64, guess: usize) -> usize {
+    let (mut low, mut step) = (0, guess.max(1));
+    while at_ns.get(low + step - 1).is_some_and(|at| *at <= end) {
+        low += step;
+        step = (step / 8).max(1) * 2;
+    }
+    let high = (low + step).min(at_ns.len());
+    low + at_ns[low..high].partition_point(|at| *at <= end)
 }
 
 /// The block `(begin, end]` that an instant lies in: between two multiples of the width.

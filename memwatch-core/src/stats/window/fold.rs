@@ -53,6 +53,9 @@ pub trait Fold: Copy {
     /// Whether parts are of steps, from a row's predecessor to it: then the first row of a window has none.
     const STEPS: bool = false;
 
+    /// A result that may also be that of a window of nothing but NaN; then it is looked at again.
+    const SUSPECT: Option<f64> = None;
+
     /// The part of one row, or of the step to it.
     fn part(origin: Origin, before: Row, row: Row) -> Self::Part;
 
@@ -98,6 +101,10 @@ pub struct Rate;
 /// Slope of the least-squares line, a second; NaN unless two different instants are given.
 #[derive(Debug, Clone, Copy)]
 pub struct Slope;
+
+/// [`Slope`] where rows are one second apart, in half the time: of [`by_count`](super::by_count), the slope a row.
+#[derive(Debug, Clone, Copy)]
+pub struct EvenSlope;
 
 /// The last value less the height of the least-squares line there.
 #[derive(Debug, Clone, Copy)]
@@ -147,16 +154,22 @@ impl Fold for Mean {
     }
 }
 
+// With infinities for empty parts, NaN put in their place, and a comparison instead of `f64::max`, these are an instruction each.
 impl Fold for Max {
     type Part = f64;
-    const EMPTY: f64 = f64::NAN;
+    const EMPTY: f64 = f64::NEG_INFINITY;
+    const SUSPECT: Option<f64> = Some(f64::NEG_INFINITY);
     #[inline]
     fn part(_: Origin, _: Row, row: Row) -> f64 {
-        row.value
+        if row.value > f64::NEG_INFINITY {
+            row.value
+        } else {
+            f64::NEG_INFINITY
+        }
     }
     #[inline]
     fn merge(earlier: f64, later: f64) -> f64 {
-        earlier.max(later)
+        if later > earlier { later } else { earlier }
     }
     #[inline]
     fn value(part: f64, _: Origin, _: Row, _: Row, _: f64) -> f64 {
@@ -166,14 +179,19 @@ impl Fold for Max {
 
 impl Fold for Min {
     type Part = f64;
-    const EMPTY: f64 = f64::NAN;
+    const EMPTY: f64 = f64::INFINITY;
+    const SUSPECT: Option<f64> = Some(f64::INFINITY);
     #[inline]
     fn part(_: Origin, _: Row, row: Row) -> f64 {
-        row.value
+        if row.value < f64::INFINITY {
+            row.value
+        } else {
+            f64::INFINITY
+        }
     }
     #[inline]
     fn merge(earlier: f64, later: f64) -> f64 {
-        earlier.min(later)
+        if later < earlier { later } else { earlier }
     }
     #[inline]
     fn value(part: f64, _: Origin, _: Row, _: Row, _: f64) -> f64 {
@@ -248,7 +266,7 @@ impl Fold for Rate {
         let covered_ns = last.at_ns.wrapping_sub(first.at_ns) as f64;
         // Of one instant 0 is covered, and no quotient by that is a rate.
         if covered_ns > 0.0 {
-            increase / (covered_ns / 1e9)
+            increase * 1e9 / covered_ns
         } else {
             f64::NAN
         }
@@ -317,6 +335,38 @@ impl Fold for Slope {
     #[inline]
     fn value(part: Line, _: Origin, first: Row, last: Row, rows: f64) -> f64 {
         part.slope(first, last, rows)
+    }
+}
+
+/// Sums of values, and of their products with the time (seconds), from an [`Origin`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EvenLine {
+    y: f64,
+    xy: f64,
+}
+
+impl Fold for EvenSlope {
+    type Part = EvenLine;
+    const EMPTY: EvenLine = EvenLine { y: 0.0, xy: 0.0 };
+    #[inline]
+    fn part(origin: Origin, _: Row, row: Row) -> EvenLine {
+        let x = row.at_ns.wrapping_sub(origin.at_ns) as f64 * 1e-9;
+        let y = row.value - origin.value;
+        EvenLine { y, xy: x * y }
+    }
+    #[inline]
+    fn merge(earlier: EvenLine, later: EvenLine) -> EvenLine {
+        EvenLine {
+            y: earlier.y + later.y,
+            xy: earlier.xy + later.xy,
+        }
+    }
+    #[inline]
+    fn value(part: EvenLine, origin: Origin, _: Row, last: Row, rows: f64) -> f64 {
+        let end = last.at_ns.wrapping_sub(origin.at_ns) as f64 * 1e-9;
+        let mean_x = end - (rows - 1.0) * 0.5;
+        // Σ(x − mean)² of successive seconds; of one row 0/0.
+        (part.xy - mean_x * part.y) * 12.0 / (rows * (rows * rows - 1.0))
     }
 }
 

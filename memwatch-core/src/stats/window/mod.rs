@@ -14,7 +14,8 @@ mod stream;
 pub use batch::{by_count, by_count_at, by_time};
 pub use ewma::{Ewma, ewma};
 pub use fold::{
-    Count, Deviation, Fold, Increase, Line, Max, Mean, Min, Origin, Rate, Row, Slope, Stddev, Sum,
+    Count, Deviation, EvenLine, EvenSlope, Fold, Increase, Line, Max, Mean, Min, Origin, Rate, Row,
+    Slope, Stddev, Sum,
 };
 pub use growth::{Growth, growth_by_count, growth_by_count_at, growth_by_time};
 pub use ranked::{RankedStream, mad_by_count, mad_by_time, quantiles_by_count, quantiles_by_time};

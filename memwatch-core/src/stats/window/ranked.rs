@@ -188,6 +188,8 @@ struct Ranks {
     count: usize,
     not_finite: usize,
     order: Vec<(u64, u32)>,
+    /// Where each bucket of a sort ends.
+    ends: Vec<u32>,
 }
 
 fn each_window<S: Follows>(
@@ -241,14 +243,7 @@ impl Ranks {
             u32::try_from(rows.len()).is_ok(),
             "fewer than 2^32 rows in a window"
         );
-        self.order.clear();
-        #[allow(clippy::cast_possible_truncation)] // Asserted.
-        self.order.extend(
-            rows.iter()
-                .enumerate()
-                .map(|(i, value)| (key(*value), i as u32)),
-        );
-        self.order.sort_unstable();
+        self.sort(rows);
         self.rank.clear();
         self.rank.resize(rows.len(), 0);
         self.sorted.clear();
@@ -261,6 +256,41 @@ impl Ranks {
         self.bits.clear();
         self.bits.resize(rows.len() / 64 + 1, 0);
         (self.count, self.not_finite) = (0, 0);
+    }
+
+    /// Rows by value: dealt into about as many buckets as there are rows, equally wide from the least to the greatest, then each bucket
+    /// sorted. Where values crowd into few buckets this is the usual sort.
+    fn sort(&mut self, rows: &[f64]) {
+        let keys = || rows.iter().map(|value| key(*value));
+        let least = keys().min().unwrap_or(0);
+        let range = keys().max().unwrap_or(0) - least;
+        let bits = rows.len().next_power_of_two().trailing_zeros();
+        let shift = (u64::BITS - range.leading_zeros()).saturating_sub(bits);
+        #[allow(clippy::cast_possible_truncation)] // About the number of rows.
+        let bucket = |key: u64| ((key - least) >> shift) as usize;
+        self.ends.clear();
+        self.ends.resize(bucket(least + range) + 1, 0);
+        keys().for_each(|key| self.ends[bucket(key)] += 1);
+        let mut begin = 0;
+        for end in &mut self.ends {
+            begin += *end;
+            *end = begin - *end;
+        }
+        self.order.clear();
+        self.order.resize(rows.len(), (0, 0));
+        for (row, key) in (0_u32..).zip(keys()) {
+            let place = &mut self.ends[bucket(key)];
+            self.order[*place as usize] = (key, row);
+            *place += 1;
+        }
+        let mut begin = 0;
+        for end in &self.ends {
+            let end = *end as usize;
+            if end > begin + 1 {
+                self.order[begin..end].sort_unstable();
+            }
+            begin = end;
+        }
     }
 
     #[inline]

@@ -70,6 +70,17 @@ impl<F: Fold> Stream<F> {
     /// # Panics
     /// When `at_ns` is before that of the row before.
     pub fn push(&mut self, at_ns: i64, value: f64) -> f64 {
+        let result = self.put(at_ns, value);
+        if F::SUSPECT == Some(result) {
+            let window = self.older[self.first..].iter().chain(&self.block);
+            if window.rev().all(|(_, row)| row.value.is_nan()) {
+                return f64::NAN;
+            }
+        }
+        result
+    }
+
+    fn put(&mut self, at_ns: i64, value: f64) -> f64 {
         let row = Row { at_ns, value };
         assert!(
             self.last.is_none_or(|last| last.at_ns <= at_ns),

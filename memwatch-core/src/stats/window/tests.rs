@@ -147,7 +147,7 @@ proptest! {
                 let covered = (t[t.len() - 1] - t[0]) as f64 / 1e9;
                 if covered > 0.0 { increase(v) / covered } else { f64::NAN }
             },
-            true, &at, &values, rows, width,
+            false, &at, &values, rows, width,
         );
     }
 
@@ -260,6 +260,40 @@ fn nothing_drifts() {
         .sum::<f64>()
         / 300.0;
     assert!((mean[values.len() - 1] / (1e9 + last) - 1.0).abs() <= 1e-14);
+}
+
+#[test]
+fn even_slopes_are_slopes() {
+    let values: Vec<f64> = (0..200).map(|i| 1e9 + f64::from(i * i % 97)).collect();
+    let (mut even, mut any) = (vec![0.0; 200], vec![0.0; 200]);
+    for rows in [1, 2, 7, 60, 300] {
+        by_count(EvenSlope, &values, rows, &mut even);
+        by_count(Slope, &values, rows, &mut any);
+        for i in 0..200 {
+            assert!(
+                near(even[i], any[i], 1.0),
+                "{rows} rows, row {i}: {} {}",
+                even[i],
+                any[i]
+            );
+        }
+    }
+}
+
+#[test]
+fn windows_of_nothing_but_nan() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let values = [
+        nan, nan, 1.0, nan, nan, nan, -inf, nan, nan, nan, inf, nan, nan,
+    ];
+    let want = [
+        nan, nan, 1.0, 1.0, nan, nan, -inf, -inf, nan, nan, inf, inf, nan,
+    ];
+    let mut out = [0.0; 13];
+    by_count(Max, &values, 2, &mut out);
+    assert!(out.iter().zip(&want).all(|(a, b)| same(*a, *b)), "{out:?}");
+    by_count(Min, &values, 2, &mut out);
+    assert!(out.iter().zip(&want).all(|(a, b)| same(*a, *b)), "{out:?}");
 }
 
 #[test]
