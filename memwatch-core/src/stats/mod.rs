@@ -7,6 +7,8 @@ pub mod leak;
 pub mod moments;
 pub mod quantile;
 pub mod regression;
+pub mod robust_z;
+pub mod sketch;
 pub mod sliding;
 pub mod sum;
 pub mod window;

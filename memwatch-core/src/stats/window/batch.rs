@@ -9,6 +9,9 @@ use std::ops::Range;
 
 use super::fold::{Fold, Origin, Row};
 
+/// Rows whose windows' first rows are found together.
+const FIRSTS: usize = 4096;
+
 /// For each row the statistic of the last `rows` rows up to it; of as many as there are near the beginning.
 ///
 /// Times count as one second a row. `values` and `out` have one length.
@@ -201,7 +204,9 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
         value: values[i],
     };
     let (mut older, mut newer): (Vec<F::Part>, Vec<F::Part>) = (vec![F::EMPTY; 2], Vec::new());
+    // The first rows of the windows of some rows, found for many at a time.
     let mut firsts: Vec<usize> = Vec::new();
+    let mut firsts_from = 0;
     // Rows of the block before, if it ends where this one begins.
     let (mut before, mut start) = (0, 0);
     let mut ended = None;
@@ -225,10 +230,14 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
         }
         newer.clear();
         newer.resize(length + 2, F::EMPTY);
-        find_firsts(at_ns, before, start..start + length, width_ns, &mut firsts);
+        if firsts_from + firsts.len() < start + length {
+            let rows = start..n.min(start + length.max(FIRSTS));
+            find_firsts(at_ns, before, rows, width_ns, &mut firsts);
+            firsts_from = start;
+        }
         let (block, times) = (&values[start..][..length], &at_ns[start..][..length]);
         let (results, into_newer) = (&mut out[start..][..length], &mut newer[..length]);
-        let firsts = &firsts[..length];
+        let firsts = &firsts[start - firsts_from..][..length];
         let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
         let mut last = block[0];
         for k in 0..length {
@@ -278,35 +287,65 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
     }
 }
 
-/// The first row of the window of each of `rows`, between `before` and the beginning of `rows`.
+/// The first row of the window of each of `rows`, `low` or later.
 fn find_firsts(
     at_ns: &[i64],
-    before: usize,
+    low: usize,
     rows: Range<usize>,
     width_ns: i64,
     firsts: &mut Vec<usize>,
 ) {
+    // Each answer waits for the one before it, so four stretches are walked side by side.
+    const STRETCHES: usize = 4;
+    let times = &at_ns[rows.clone()];
+    let stretch = times.len() / STRETCHES;
+    let edge = |at: i64| at.saturating_sub(width_ns);
     firsts.clear();
-    let older = &at_ns[before..rows.start];
-    let mut left = 0;
-    firsts.extend(at_ns[rows].iter().map(|at| {
-        let edge = at.saturating_sub(width_ns);
-        // How many rows leave is chance where times are irregular. So it is counted of four at a time, without a branch.
-        while let Some(four) = older.get(left..left + 4) {
-            let leave = four
-                .iter()
-                .map(|then| usize::from(*then <= edge))
-                .sum::<usize>();
-            left += leave;
-            if leave < 4 {
-                return before + left;
-            }
+    firsts.resize(times.len(), 0);
+    let mut left = [low; STRETCHES];
+    if stretch > 0 {
+        let (one, rest) = firsts.split_at_mut(stretch);
+        let (two, rest) = rest.split_at_mut(stretch);
+        let (three, rest) = rest.split_at_mut(stretch);
+        let four = &mut rest[..stretch];
+        let walked: [&[i64]; STRETCHES] = std::array::from_fn(|c| &times[c * stretch..][..stretch]);
+        for c in 1..STRETCHES {
+            let older = &at_ns[low..rows.start + c * stretch];
+            left[c] = low + older.partition_point(|then| *then <= edge(walked[c][0]));
         }
-        while older.get(left).is_some_and(|then| *then <= edge) {
-            left += 1;
+        let [mut a, mut b, mut c, mut d] = left;
+        for k in 0..stretch {
+            a = leave(at_ns, a, edge(walked[0][k]));
+            b = leave(at_ns, b, edge(walked[1][k]));
+            c = leave(at_ns, c, edge(walked[2][k]));
+            d = leave(at_ns, d, edge(walked[3][k]));
+            (one[k], two[k], three[k], four[k]) = (a, b, c, d);
         }
-        before + left
-    }));
+        left[STRETCHES - 1] = d;
+    }
+    let mut left = left[STRETCHES - 1];
+    let done = stretch * STRETCHES;
+    for (first, at) in firsts[done..].iter_mut().zip(&times[done..]) {
+        left = leave(at_ns, left, edge(*at));
+        *first = left;
+    }
+}
+
+/// The first row, from `left` on, that is after `edge`; there is one.
+#[inline]
+fn leave(at_ns: &[i64], mut left: usize, edge: i64) -> usize {
+    // How many rows leave is chance where times are irregular. So it is counted of four at a time, without a branch.
+    while let Some([a, b, c, d]) = at_ns.get(left..).and_then(|rest| rest.first_chunk()) {
+        let leave = (usize::from(*a <= edge) + usize::from(*b <= edge)) + usize::from(*c <= edge);
+        if *d > edge {
+            return left + leave;
+        }
+        left += 4;
+    }
+    while at_ns.get(left).is_some_and(|then| *then <= edge) {
+        left += 1;
+    }
+    left
 }
 
 /// How many of the first times, at least one, are at most `end`; `guess` is about how many.
