@@ -1,2 +1,24 @@
-//! x
-fn main() {}
+//! memwatch: the flight recorder and rule laboratory for Go memory.
+
+mod args;
+mod commands;
+mod exit;
+mod progress;
+mod render;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let mut out = render::Output::stdout();
+    let result = match &cli.command {
+        Command::Ingest(args) => commands::ingest::run(args, &mut out),
+        Command::Query(args) => commands::query::run(args, &mut out),
+        Command::Info(args) => commands::info::run(args, &mut out),
+        Command::Check(args) => commands::check::run(args, &mut out),
+        Command::Backtest(args) => commands::backtest::run(args, &mut out),
+    };
+    exit::code(result.and_then(|answer| out.finish().map(|()| answer)))
+}

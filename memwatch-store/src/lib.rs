@@ -1,1 +1,236 @@
-//! x
+//! Where memwatch keeps recordings: Parquet segments by day, a manifest as the only commit, scans and series over them.
+//!
+//! ```text
+//! records ─► Writer ─► buffer ─► segment ─► manifest        Snapshot ─► scan ─► series
+//! ```
+//!
+//! One [`Writer`] at a time, any number of readers: a [`Snapshot`] sees what was committed when it was taken, and never blocks. Rows are
+//! durable when [`Writer::commit`] has returned. Taking the same rows again, in any order and any split, changes nothing.
+//!
+//! ```
+//! use memwatch_core::record::{Identity, MemorySample, RecordSink};
+//! use memwatch_core::{Bytes, TimeRange, Timestamp};
+//! use memwatch_store::{Instances, Store, Table};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let store = Store::create(dir.path())?;
+//! let mut writer = store.writer()?;
+//! let of = Identity { service: "checkout".into(), instance: "checkout-0".into() };
+//! let mut sample = MemorySample::default();
+//! sample.at = Timestamp::parse_rfc3339("2026-11-23T05:03:09Z")?;
+//! sample.heap_inuse = Some(Bytes(4 << 20));
+//! writer.sample(&of, &sample)?;
+//! writer.commit(&[])?;
+//!
+//! let snapshot = store.snapshot()?;
+//! let rows = snapshot.scan(Table::Samples, Some(&["ts", "heap_inuse_bytes"]), TimeRange::ALL, &Instances::All)?;
+//! assert_eq!(rows.map(|batch| batch.map(|b| b.num_rows())).sum::<Result<usize, _>>()?, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod buffer;
+mod cache;
+mod disk;
+mod error;
+mod identity;
+pub mod ingest;
+mod layout;
+mod lock;
+pub mod manifest;
+#[cfg(feature = "sql")]
+pub mod query;
+mod scan;
+pub mod schema;
+mod segment;
+pub mod series;
+mod snapshot;
+mod writer;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use memwatch_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use disk::StepHook;
+pub use error::{Error, Result};
+pub use layout::{Day, SegmentPath};
+pub use manifest::{FORMAT, Segment, SourceHash, SourceIdentity};
+pub use scan::{Instances, Scan};
+pub use schema::{Run, TABLES, Table};
+pub use series::StoreSeries;
+pub use snapshot::{Info, InstanceInfo, Snapshot, TableInfo};
+pub use writer::{Committed, RowCounts, Writer};
+
+use cache::Cache;
+use disk::Disk;
+use layout::Layout;
+use manifest::State;
+
+/// A folder of recordings. Cheap to clone; clones share what was read and verified.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// What a store's writers and snapshots share.
+pub(crate) struct Shared {
+    pub(crate) layout: Layout,
+    pub(crate) disk: Disk,
+    pub(crate) cache: Cache,
+}
+
+/// `memwatch.json`: what makes a folder a store.
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    format: u32,
+    created_by: String,
+}
+
+impl Store {
+    /// Opens a store.
+    ///
+    /// # Errors
+    /// When the folder is not a store, or one of a newer format.
+    pub fn open(root: impl AsRef<Path>) -> Result<Store> {
+        Store::open_on(root.as_ref(), Disk::default())
+    }
+
+    /// Opens a store, making an empty one when the folder is missing or empty.
+    ///
+    /// # Errors
+    /// When the folder holds something else, cannot be written, or is a store of a newer format.
+    pub fn create(root: impl AsRef<Path>) -> Result<Store> {
+        Store::create_on(root.as_ref(), Disk::default())
+    }
+
+    /// As [`Store::create`], for tests: `hook` is asked before each step on the disk and may stop the writer there.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    #[doc(hidden)]
+    pub fn create_failing(root: impl AsRef<Path>, hook: StepHook) -> Result<Store> {
+        Store::create_on(root.as_ref(), Disk::failing(hook))
+    }
+
+    /// Whether the folder is a store, of whatever format.
+    #[must_use]
+    pub fn is_store(root: impl AsRef<Path>) -> bool {
+        Layout::new(root.as_ref()).marker().is_file()
+    }
+
+    fn create_on(root: &Path, disk: Disk) -> Result<Store> {
+        let layout = Layout::new(root);
+        if !layout.marker().exists() {
+            let filled = match fs::read_dir(root) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+                Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                    return Err(Error::NotAStore {
+                        path: root.to_path_buf(),
+                        found: "a file",
+                    });
+                }
+                Err(e) => return Err(Error::io(root, "list")(e)),
+                // The unfinished name of a marker is what a crash in the next step leaves.
+                Ok(entries) => entries
+                    .flatten()
+                    .any(|entry| !entry.file_name().to_string_lossy().starts_with("memwatch.")),
+            };
+            if filled {
+                let found = "a folder with other things in it";
+                return Err(Error::NotAStore {
+                    path: root.to_path_buf(),
+                    found,
+                });
+            }
+            disk.create_dir(root)?;
+            let marker = Marker {
+                format: FORMAT,
+                created_by: concat!("memwatch ", env!("CARGO_PKG_VERSION")).to_owned(),
+            };
+            let text = serde_json::to_vec(&marker).expect("a string and a number");
+            disk.write(&layout.marker(), &text, false)?;
+        }
+        Store::open_on(root, disk)
+    }
+
+    fn open_on(root: &Path, disk: Disk) -> Result<Store> {
+        let layout = Layout::new(root);
+        let path = layout.marker();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let found = if !root.exists() {
+                    "nothing"
+                } else if root.is_dir() {
+                    "a folder without it"
+                } else {
+                    "a file"
+                };
+                return Err(Error::NotAStore {
+                    path: root.to_path_buf(),
+                    found,
+                });
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                return Err(Error::NotAStore {
+                    path: root.to_path_buf(),
+                    found: "a file",
+                });
+            }
+            Err(e) => return Err(Error::io(&path, "read")(e)),
+        };
+        let marker: Marker = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::damaged(&path, "the format of the store", e.to_string()))?;
+        if marker.format > FORMAT {
+            return Err(Error::NewerFormat {
+                path,
+                found: marker.format,
+                supported: FORMAT,
+            });
+        }
+        Ok(Store {
+            shared: Arc::new(Shared {
+                layout,
+                disk,
+                cache: Cache::default(),
+            }),
+        })
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.shared.layout.root()
+    }
+
+    /// The only writer.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] with the owner when there is another one.
+    pub fn writer(&self) -> Result<Writer> {
+        Writer::open(Arc::clone(&self.shared))
+    }
+
+    /// What is committed now.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read or is damaged.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let state = State::read(&self.shared.layout)?;
+        Ok(Snapshot::new(Arc::clone(&self.shared), Arc::new(state)))
+    }
+}
+
+/// The time now: for names, locks and the commits' dates, never for data.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

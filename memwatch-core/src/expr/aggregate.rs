@@ -3,7 +3,7 @@
 use super::ast::{Aggregate, AggregateOp, Grouping};
 use super::eval::Evaluator;
 use super::functions::warn_of_quantiles;
-use super::print::number;
+use super::print::{decimal, general};
 use super::rows::{self, Row, Val};
 use super::{Bits, Span};
 use crate::labels::METRIC_NAME;
@@ -74,13 +74,13 @@ impl Evaluator<'_> {
             if let Some(v) = param.iter().find(|v| **v >= 9_223_372_036_854_775_807.0) {
                 return Err(self.fail(
                     node.span,
-                    format!("Scalar value {} overflows int64", number(*v)),
+                    format!("Scalar value {} overflows int64", general(*v)),
                 ));
             }
             if let Some(v) = param.iter().find(|v| **v <= -9_223_372_036_854_775_808.0) {
                 return Err(self.fail(
                     node.span,
-                    format!("Scalar value {} underflows int64", number(*v)),
+                    format!("Scalar value {} underflows int64", general(*v)),
                 ));
             }
         } else if let Some(v) = param.iter().find(|v| v.abs() > 1.0) {
@@ -90,8 +90,8 @@ impl Evaluator<'_> {
                 node.span,
                 format!(
                     "ratio value should be between -1 and 1, got {}, capping to {}",
-                    number(*v),
-                    number(capped)
+                    general(*v),
+                    general(capped)
                 ),
             );
         }
@@ -165,7 +165,8 @@ fn folded(op: AggregateOp, param: &[f64], labels: &Labels, rows: &[Row], steps: 
                     sorted.clear();
                     sorted.extend(
                         rows.iter()
-                            .filter_map(|row| row.present.get(step).then(|| row.values[step])),
+                            .filter(|row| row.present.get(step))
+                            .map(|row| row.values[step]),
                     );
                     sorted.sort_by(|a, b| order(*a, *b));
                     quantile(param[step], &sorted)
@@ -221,7 +222,8 @@ fn chosen(op: AggregateOp, param: &[f64], rows: &[Row]) -> Vec<Row> {
         here.extend(
             rows.iter()
                 .enumerate()
-                .filter_map(|(i, row)| row.present.get(step).then(|| (row.values[step], i))),
+                .filter(|(_, row)| row.present.get(step))
+                .map(|(i, row)| (row.values[step], i)),
         );
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         // Checked; below 1 nothing is kept.
@@ -282,7 +284,7 @@ fn count_values(group: &Labels, label: &str, rows: &[Row], steps: usize) -> Vec<
     let mut by_value: std::collections::BTreeMap<String, Row> = std::collections::BTreeMap::new();
     for row in rows {
         for (step, value) in row.present.iter().map(|step| (step, row.values[step])) {
-            let text = number(value);
+            let text = decimal(value);
             let counted = by_value
                 .entry(text)
                 .or_insert_with_key(|text| Row::empty(group.with(label, text), steps));

@@ -306,16 +306,23 @@ impl Lexer<'_> {
     fn escaped(&mut self, quote: u8, bytes: &mut Vec<u8>) -> Option<()> {
         let kind = self.byte(0);
         self.at += 1;
+        let plain = match kind {
+            b'a' => Some(7),
+            b'b' => Some(8),
+            b'f' => Some(12),
+            b'n' => Some(b'\n'),
+            b'r' => Some(b'\r'),
+            b't' => Some(b'\t'),
+            b'v' => Some(11),
+            b'\\' => Some(b'\\'),
+            b if b == quote => Some(b),
+            _ => None,
+        };
+        if let Some(byte) = plain {
+            bytes.push(byte);
+            return Some(());
+        }
         let (digits, radix) = match kind {
-            b'a' => return Some(bytes.push(7)),
-            b'b' => return Some(bytes.push(8)),
-            b'f' => return Some(bytes.push(12)),
-            b'n' => return Some(bytes.push(b'\n')),
-            b'r' => return Some(bytes.push(b'\r')),
-            b't' => return Some(bytes.push(b'\t')),
-            b'v' => return Some(bytes.push(11)),
-            b'\\' => return Some(bytes.push(b'\\')),
-            b if b == quote => return Some(bytes.push(b)),
             b'0'..=b'7' => {
                 self.at -= 1;
                 (3, 8)

@@ -26,6 +26,8 @@ pub mod script;
 mod select;
 pub mod staleness;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use ast::{

@@ -20,7 +20,7 @@ pub enum NameRemoval {
     /// In the function itself: Prometheus' default.
     #[default]
     AtOnce,
-    /// At the end of the evaluation, so that `sum by (__name__) (rate({job="x"}[1m]))` works: Prometheus'
+    /// At the end of the evaluation, so that `label_replace` can still save it into another label: Prometheus'
     /// `promql-delayed-name-removal`.
     Delayed,
 }

@@ -59,6 +59,32 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// A number in full, never with an exponent, as `count_values` writes it into labels.
+pub(crate) fn decimal(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value}")
+    } else {
+        number(value)
+    }
+}
+
+/// A number as Go prints it (`%g`), which Prometheus' messages and the labels of `histogram_quantiles` contain: `1e+06`.
+pub(crate) fn general(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 {
+        return number(value);
+    }
+    let scientific = format!("{value:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return format!("{value}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
 /// A text in double quotes with Go's escapes.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -213,5 +239,30 @@ fn aggregate(f: &mut fmt::Formatter<'_>, a: &Aggregate) -> fmt::Result {
     match &a.param {
         Some(param) => write!(f, "({param}, {})", a.expr),
         None => write!(f, "({})", a.expr),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_in_go() {
+        let cases = [
+            (0.25, "0.25"),
+            (1.0, "1"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (1e6, "1e+06"),
+            (123_456.0, "123456"),
+            (-1.5e-7, "-1.5e-07"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(general(value), expected);
+        }
+        assert_eq!(number(1e21), "1e21");
+        assert_eq!(number(-0.0), "-0");
     }
 }

@@ -1,4 +1,38 @@
 //! Bytes → records: one file per input format.
+//!
+//! [`SOURCES`] lists the formats that are read into records, [`ARTIFACT_SOURCES`] those that are kept whole. Each is recognized from
+//! its content alone; [`recognize`] asks them all.
+
+mod artifact;
+mod decimal;
+mod expvar;
+#[doc(hidden)]
+pub mod fuzz;
+mod gctrace;
+mod gctrace_line;
+mod gctrace_process;
+mod intern;
+mod json;
+mod json_head;
+mod labels_json;
+mod line;
+mod log_time;
+mod memstats;
+mod metrics_ndjson;
+mod output;
+mod prometheus_families;
+mod prometheus_query;
+mod prometheus_series;
+mod prometheus_text;
+mod samples_ndjson;
+mod scraped_sample;
+mod spans_ndjson;
+mod tsdb_dump;
+
+pub use artifact::{ARTIFACT_SOURCES, ArtifactSource, unreadable};
+pub use labels_json::{LabelsFile, read_labels};
+pub use line::MAX_LINE_BYTES;
+pub use samples_ndjson::{RecordedProcesses, read_processes};
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -30,7 +64,42 @@ pub trait Source: Sync {
 pub const HEAD_BYTES: usize = 64 * 1024;
 
 /// Every input format, in the order in which they are asked.
-pub const SOURCES: &[&dyn Source] = &[];
+pub const SOURCES: &[&dyn Source] = &[
+    &samples_ndjson::SamplesNdjson,
+    &metrics_ndjson::MetricsNdjson,
+    &spans_ndjson::SpansNdjson,
+    &labels_json::LabelsJson,
+    &expvar::Expvar,
+    &prometheus_query::PrometheusQuery,
+    &tsdb_dump::TsdbDump,
+    &prometheus_text::PrometheusText,
+    &gctrace::GcTrace,
+];
+
+/// What an input was recognized as.
+#[derive(Clone, Copy)]
+pub enum Recognized {
+    /// A format that is read into records.
+    Records(&'static dyn Source),
+    /// A format that is kept whole.
+    Artifact(&'static dyn ArtifactSource),
+    /// A known format that is not read; says what to do instead.
+    Unreadable(&'static str),
+    /// Nothing that memwatch knows.
+    Unknown,
+}
+
+/// What these first bytes (up to [`HEAD_BYTES`], decompressed) are.
+#[must_use]
+pub fn recognize(head: &[u8]) -> Recognized {
+    if let Some(source) = SOURCES.iter().find(|s| s.recognizes(head)) {
+        return Recognized::Records(*source);
+    }
+    if let Some(source) = ARTIFACT_SOURCES.iter().find(|s| s.recognizes(head)) {
+        return Recognized::Artifact(*source);
+    }
+    unreadable(head).map_or(Recognized::Unknown, Recognized::Unreadable)
+}
 
 /// What is known about an input from outside of it.
 #[derive(Debug, Clone, Default)]

@@ -89,7 +89,7 @@ pub fn quantile(q: f64, buckets: &[Bucket]) -> f64 {
         return f64::NAN;
     }
     let rank = q * last.count;
-    let found = finite.partition_point(|b| !(b.count >= rank));
+    let found = finite.partition_point(|b| b.count < rank);
     if found == finite.len() {
         return finite[found - 1].upper;
     }

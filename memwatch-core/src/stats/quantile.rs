@@ -15,7 +15,7 @@ pub fn order(a: f64, b: f64) -> Ordering {
 ///
 /// ```
 /// # use memwatch_core::stats::quantile::quantile;
-/// assert_eq!(quantile(0.9, &[1., 2., 4., 8., 16., 32., 64., 128., 256., 512.]), 281.6);
+/// assert_eq!(quantile(0.5, &[1.0, 2.0, 4.0, 8.0]), 3.0);
 /// ```
 #[must_use]
 pub fn quantile(q: f64, sorted: &[f64]) -> f64 {

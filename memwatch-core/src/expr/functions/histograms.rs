@@ -4,7 +4,7 @@ use super::labels::grouped;
 use super::over_time::warn_of_quantiles;
 use super::{Body, Call, Function, SCALAR, TEXT, VECTOR};
 use crate::expr::eval::Evaluator;
-use crate::expr::print::{number, quoted};
+use crate::expr::print::{general, quoted};
 use crate::expr::rows::{Row, Val};
 use crate::expr::{AnnotationLevel, Node};
 use crate::labels::METRIC_NAME;
@@ -194,7 +194,7 @@ fn histogram_quantiles(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val
 
 /// A number as OpenMetrics writes it in labels: never without a point or exponent.
 fn label_value(value: f64) -> String {
-    let mut text = number(value);
+    let mut text = general(value);
     if value.is_finite() && !text.contains(['.', 'e']) {
         text.push_str(".0");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Body, Call, Function, TEXT, VECTOR};
 use crate::expr::eval::Evaluator;
 use crate::expr::rows::{Row, Val};
-use crate::labels::METRIC_NAME;
+use crate::labels::{METRIC_NAME, anchored_regex};
 use crate::{Labels, Result};
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -48,15 +48,12 @@ fn label_replace(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {
             format!("invalid label name {target:?} in label_replace()"),
         ));
     }
-    let regex = regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .dot_matches_new_line(true)
-        .build()
-        .map_err(|_| {
-            evaluator.fail(
-                call.args[4].span,
-                format!("invalid regular expression in label_replace(): {pattern}"),
-            )
-        })?;
+    let regex = anchored_regex(pattern).map_err(|_| {
+        evaluator.fail(
+            call.args[4].span,
+            format!("invalid regular expression in label_replace(): {pattern}"),
+        )
+    })?;
     set_label(evaluator, call, target, |labels| {
         let captures = regex.captures(labels.get(source))?;
         let mut value = String::new();

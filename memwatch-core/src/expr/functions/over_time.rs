@@ -274,7 +274,7 @@ pub(in crate::expr) fn warn_of_quantiles(
             continue;
         }
         told.push(q.to_bits());
-        let q = crate::expr::print::number(*q);
+        let q = crate::expr::print::general(*q);
         let message = format!("quantile value should be between 0 and 1, got {q}");
         evaluator.annotate(AnnotationLevel::Warning, span, message);
     }

@@ -1,0 +1,355 @@
+//! What users type: clap types only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use memwatch_core::expr::StaleAfter;
+use memwatch_core::{Nanos, rule};
+
+/// The flight recorder and rule laboratory for Go memory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "memwatch",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What memwatch does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read recordings into a store
+    Ingest(IngestArgs),
+    /// Ask a store in SQL
+    Query(QueryArgs),
+    /// Say what a store holds
+    Info(InfoArgs),
+    /// Look for mistakes in a rule file
+    Check(CheckArgs),
+    /// Prove alert rules on a recording
+    Backtest(Box<BacktestArgs>),
+}
+
+/// Where the data is.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Folder of the store
+    #[arg(
+        long = "data",
+        env = "MEMWATCH_DATA",
+        default_value = "data",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    dir: PathBuf,
+}
+
+impl DataArgs {
+    /// The folder given by option or environment, or the default one.
+    pub fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// The folder: the positional one when it is given.
+    pub fn or(&self, positional: Option<&PathBuf>) -> PathBuf {
+        positional.unwrap_or(&self.dir).clone()
+    }
+}
+
+/// What raw recordings do not say of themselves.
+#[derive(Debug, Args, Default)]
+pub struct RecordingArgs {
+    /// Service whose recording this is, when the lines do not say
+    /// [default: labels.json, a samples recording beside it, or the folder's name]
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Instance whose recording this is, when the lines do not say
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// When the input was read, for formats without times: RFC 3339, `now`, or `-24h`
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// When the process began, for gctrace logs; once for each process of the log, in order
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start: Vec<String>,
+}
+
+/// Read recordings into a store.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch ingest recordings/ --data data
+  ./server 2>&1 | memwatch ingest - --format gctrace --service api --instance api-7 --start now
+
+Formats are recognized from content; plain, gzip and zstd. What was ingested before changes nothing.
+Exit: 0 done (rejected lines are reported), 2 something could not be read or kept.")]
+pub struct IngestArgs {
+    /// Files, folders, patterns like 'logs/*.gz', or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Format of every input
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub format: String,
+    #[command(flatten)]
+    pub recording: RecordingArgs,
+    /// What a bad line does: it is skipped and reported, or its whole input fails
+    #[arg(long, value_enum, default_value_t = OnError::Skip)]
+    pub on_error: OnError,
+    /// How the closing report is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub report: ReportFormat,
+}
+
+/// What a bad line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// It is counted and reported, and reading goes on.
+    Skip,
+    /// Its input fails and leaves no rows.
+    Fail,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Table,
+    /// For programs; has a schema name and version.
+    Json,
+    /// For a README or an issue.
+    Markdown,
+}
+
+/// Ask a store in SQL.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch query \"SELECT service, max(pause_ns) / 1e6 AS ms FROM gc_pauses_best GROUP BY service\" data/
+  memwatch query --file slow.sql --format csv data/ > slow.csv
+
+DATA may also be a folder of raw recordings: it is read into a temporary store first.
+Nothing can be written: one SELECT, WITH, SHOW, DESCRIBE or EXPLAIN. Exit: 0 done, 2 it failed.")]
+pub struct QueryArgs {
+    /// One statement; left out with --file
+    #[arg(value_name = "SQL")]
+    pub sql: Option<String>,
+    /// A folder with a store or with raw recordings [default: --data]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    /// Reads the statement from a file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How the answer is printed [default: table on a terminal, csv otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<RowFormat>,
+    /// Most memory that the operators of a query may hold: 512M, 2Gi
+    #[arg(long, default_value = "1Gi", value_name = "SIZE")]
+    pub memory: String,
+    /// Longest time a query may take: 30s, 5m
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    pub timeout: String,
+    /// Rows that are printed at most in a table; 0 is all of them
+    #[arg(long, default_value_t = 1000, value_name = "ROWS")]
+    pub max_rows: usize,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people.
+    Table,
+    /// Comma-separated, with a header.
+    Csv,
+    /// Tab-separated, with a header.
+    Tsv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// A table for a README or an issue.
+    Markdown,
+    /// An Apache Parquet file.
+    Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// Say what a store holds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch info data/
+  memwatch info --format json | jq '.tables[] | {name, rows}'
+
+Exit: 0 done, 2 it failed.")]
+pub struct InfoArgs {
+    /// The store
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+/// Look for mistakes in a rule file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch check rules.toml
+  memwatch check rules.toml data/
+
+With data also: metrics that it does not have, windows shorter than two sampling intervals.
+Exit: 0 nothing found (hints aside), 1 problems, 2 it failed.")]
+pub struct CheckArgs {
+    /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// A folder with a store or with raw recordings [default: --data, when there is one]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text, value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people: the line, and a caret under the fault.
+    Text,
+    /// For programs; has a schema name and version.
+    Json,
+}
+
+/// Prove alert rules on a recording.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch backtest rules.toml data/
+  memwatch backtest rules.toml recordings/ --labels recordings/*/labels.json --min-recall 0.85
+
+DATA may also be a folder of raw recordings: it is read into a temporary store first. Incidents come
+from --labels, or from the store. Exit: 0 done; 1 alerts fired under --fail-on fired, or a score below
+--min-recall or --min-precision; 2 it failed, or nothing could be evaluated.")]
+pub struct BacktestArgs {
+    /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// A folder with a store or with raw recordings [default: --data]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// First evaluation: RFC 3339, `now`, or `-24h` [default: where the data begins]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Evaluations end before it [default: where the data ends]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Incidents to score against, instead of the store's; the services named in these files are scored
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub labels: Vec<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
+    pub format: BacktestFormat,
+    /// Exit with 1 when an alert fired
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub fail_on: Option<FailOn>,
+    /// Exit with 1 when less than this share of the incidents was caught
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub min_recall: Option<f64>,
+    /// Exit with 1 when less than this share of the alerts was right
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub min_precision: Option<f64>,
+    /// Evaluation interval of groups that give none, instead of the file's
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub interval: Option<Nanos>,
+    /// Evaluations are at k * interval + phase, for groups that give none
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub phase: Option<Nanos>,
+    /// When a silent series has ended: auto, lookback, or a duration
+    #[arg(long, value_name = "POLICY", value_parser = stale_after)]
+    pub stale_after: Option<StaleAfter>,
+    /// How long after an incident's end an alert still counts for it [default: one evaluation]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub grace: Option<Nanos>,
+    /// How long before an incident's start an alert already counts for it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lead: Option<Nanos>,
+}
+
+/// How a backtest is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BacktestFormat {
+    /// For people.
+    Table,
+    /// For programs: one document; has a schema name and version.
+    Json,
+    /// For programs: one line each for the run, rules, alerts, incidents, gaps and the score.
+    Ndjson,
+    /// For a README or an issue.
+    Markdown,
+}
+
+/// When a backtest's answer is no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// When an alert fired.
+    Fired,
+}
+
+fn duration(text: &str) -> Result<Nanos, String> {
+    Nanos::parse(text).ok_or_else(|| "expected a duration like 30s or 200ms".to_owned())
+}
+
+fn stale_after(text: &str) -> Result<StaleAfter, String> {
+    rule::parse_stale_after(text)
+        .ok_or_else(|| "expected auto, lookback or a duration like 5s".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "expected a share from 0 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_two_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.matches("  memwatch ").count() + help.matches("| memwatch ").count() >= 2,
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! One file per command: parse, call, render.
+
+pub mod backtest;
+pub mod check;
+pub mod info;
+pub mod ingest;
+pub mod query;
+pub mod recording;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use memwatch_core::Timestamp;
+
+use crate::render::clean;
+
+/// A message for people, on standard error.
+#[allow(clippy::print_stderr)] // Where messages belong.
+pub fn say(message: &str) {
+    eprintln!("{}", clean(message, true));
+}
+
+/// The time now.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

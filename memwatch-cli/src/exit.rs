@@ -1,0 +1,50 @@
+//! How a run ends: 0 done, 1 the answer is no, 2 it failed.
+
+use std::process::ExitCode;
+
+use crate::render::clean;
+
+/// What a command that ran to its end says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Done, or the answer is yes.
+    Done,
+    /// The answer is no: alerts fired, a score is too low, a check found problems.
+    No,
+}
+
+/// The code for the shell. A failure is told on standard error: its causes once each, without control characters.
+pub fn code(result: anyhow::Result<Answer>) -> ExitCode {
+    match result {
+        Ok(Answer::Done) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        // Whoever reads our output has seen enough (`memwatch query … | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[allow(clippy::print_stderr)] // The one place where errors are told.
+fn tell(error: &anyhow::Error) {
+    let mut told = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let text = clean(&cause.to_string(), true).into_owned();
+        if depth == 0 {
+            eprintln!("error: {text}");
+        } else if !told.contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        told.push_str(&text);
+    }
+}

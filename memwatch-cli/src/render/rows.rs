@@ -1,0 +1,151 @@
+//! Rows of a query in each format, streamed.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::csv;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::StreamWriter;
+use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited, WriterBuilder};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use memwatch_store::query::Rows;
+
+use super::Output;
+use super::table::{Column, Style, draw};
+use crate::args::RowFormat;
+use crate::commands::say;
+
+/// RFC 3339, UTC, microseconds: what `--from` and `--to` take.
+const TIME: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+
+/// Writes the answer to a query. Tables for people stop after `rows_max` rows (0: never) and say so.
+pub fn write(
+    rows: Rows,
+    format: RowFormat,
+    rows_max: usize,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let schema = rows.schema();
+    match format {
+        RowFormat::Table => table(rows, &schema, rows_max, Style::Plain, out),
+        RowFormat::Markdown => table(rows, &schema, 0, Style::Markdown, out),
+        RowFormat::Csv => separated(rows, &schema, b',', out),
+        RowFormat::Tsv => separated(rows, &schema, b'\t', out),
+        RowFormat::Json => {
+            let written = json::<JsonArray>(rows, out)?;
+            if written == 0 {
+                writeln!(out, "[]")?;
+            } else {
+                writeln!(out)?;
+            }
+            Ok(())
+        }
+        RowFormat::Ndjson => json::<LineDelimited>(rows, out).map(|_| ()),
+        RowFormat::Parquet => memwatch_store::query::write_parquet(rows, out).map_err(Into::into),
+        RowFormat::Arrow => {
+            let mut writer = StreamWriter::try_new(&mut *out, &schema)?;
+            for batch in rows {
+                writer.write(&batch?)?;
+            }
+            writer.finish()?;
+            Ok(())
+        }
+    }
+}
+
+fn options<'a>() -> FormatOptions<'a> {
+    FormatOptions::new()
+        .with_display_error(true)
+        .with_timestamp_format(Some(TIME))
+        .with_timestamp_tz_format(Some(TIME))
+}
+
+fn table(
+    rows: Rows,
+    schema: &SchemaRef,
+    rows_max: usize,
+    style: Style,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let columns: Vec<Column> = schema
+        .fields()
+        .iter()
+        .map(|f| Column {
+            name: f.name().clone(),
+            numeric: f.data_type().is_numeric(),
+        })
+        .collect();
+    let mut cells: Vec<Vec<String>> = Vec::new();
+    let mut more = false;
+    'rows: for batch in rows {
+        let batch = batch?;
+        let format = options().with_null("NULL");
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &format))
+            .collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            if rows_max > 0 && cells.len() == rows_max {
+                more = true;
+                break 'rows;
+            }
+            cells.push(
+                formatters
+                    .iter()
+                    .map(|f| f.value(row).to_string())
+                    .collect(),
+            );
+        }
+    }
+    write!(out, "{}", draw(&columns, &cells, style))?;
+    out.flush()?;
+    if more {
+        say(&format!(
+            "only the first {rows_max} rows: --max-rows 0 prints all, --format csv streams"
+        ));
+    }
+    Ok(())
+}
+
+fn separated(
+    rows: Rows,
+    schema: &SchemaRef,
+    delimiter: u8,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let mut writer = csv::WriterBuilder::new()
+        .with_header(true)
+        .with_delimiter(delimiter)
+        .with_timestamp_format(TIME.to_owned())
+        .with_timestamp_tz_format(TIME.to_owned())
+        .build(&mut *out);
+    let mut empty = true;
+    for batch in rows {
+        writer.write(&batch?)?;
+        empty = false;
+    }
+    if empty {
+        writer.write(&RecordBatch::new_empty(schema.clone()))?;
+    }
+    Ok(())
+}
+
+/// Says how many rows it wrote.
+fn json<F: JsonFormat>(rows: Rows, out: &mut Output) -> anyhow::Result<usize> {
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .with_timestamp_format(TIME.to_owned())
+        .with_timestamp_tz_format(TIME.to_owned())
+        .build::<_, F>(&mut *out);
+    let mut written = 0;
+    for batch in rows {
+        let batch = batch?;
+        written += batch.num_rows();
+        writer.write(&batch)?;
+    }
+    if written > 0 {
+        writer.finish()?;
+    }
+    Ok(written)
+}

@@ -1,0 +1,57 @@
+//! The program from outside: what it prints, where, and with which exit code.
+
+mod corpus;
+mod info;
+mod ingest;
+mod query;
+mod recorder;
+mod recording;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a run of the program gave.
+pub struct Run {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs `memwatch` with these arguments in `folder`.
+pub fn memwatch(folder: &Path, args: &[&str]) -> Run {
+    memwatch_reading(folder, args, b"")
+}
+
+/// The same with something on standard input.
+pub fn memwatch_reading(folder: &Path, args: &[&str], stdin: &[u8]) -> Run {
+    use std::io::Write as _;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_memwatch"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("MEMWATCH_DATA")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without reading.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Run {
+    /// Fails the test unless the run ended with this code.
+    #[track_caller]
+    pub fn ended(self, code: i32) -> Run {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}

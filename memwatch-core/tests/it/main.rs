@@ -1,0 +1,4 @@
+//! The core from outside: sources on small samples and on real recordings.
+
+mod corpus;
+mod testdata;

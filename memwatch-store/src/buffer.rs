@@ -1,0 +1,259 @@
+//! Rows not yet in a segment: the columns of one table, growing row by row.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, DictionaryArray, Float64Builder, Int32Array, Int64Builder,
+    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use hashbrown::HashMap;
+use memwatch_core::Timestamp;
+use memwatch_core::record::Identity;
+
+use crate::schema::{Column, ColumnEncoding, ColumnType, Row, Table};
+use crate::{Error, Result};
+
+/// The columns of one table in memory.
+pub(crate) struct Columns {
+    table: Table,
+    columns: Vec<ColumnBuffer>,
+    /// The column that takes the next value.
+    next: usize,
+    rows: usize,
+    bytes: usize,
+    /// From which row on the rows came from which input.
+    inputs: Vec<(usize, u32)>,
+}
+
+impl Columns {
+    pub(crate) fn new(table: Table) -> Columns {
+        let columns = table.def().columns.iter().map(ColumnBuffer::new).collect();
+        Columns {
+            table,
+            columns,
+            next: 0,
+            rows: 0,
+            bytes: 0,
+            inputs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how many bytes of memory the rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a row that came from that input.
+    pub(crate) fn push<R: Row>(&mut self, of: &Identity, row: &R, input: u32) {
+        debug_assert_eq!(self.table, R::TABLE, "a row of this table");
+        if self.inputs.last().is_none_or(|(_, last)| *last != input) {
+            self.inputs.push((self.rows, input));
+        }
+        row.append(of, self);
+    }
+
+    /// Begins a row with the three columns that every table begins with.
+    pub(crate) fn begin(&mut self, at: Timestamp, of: &Identity) {
+        debug_assert_eq!(self.next, 0, "the row before has ended");
+        self.timestamp(Some(at));
+        self.text(Some(&of.service));
+        self.text(Some(&of.instance));
+    }
+
+    /// Ends a row.
+    pub(crate) fn end(&mut self) {
+        assert_eq!(
+            self.next,
+            self.columns.len(),
+            "a value for each column of {}",
+            self.table.name()
+        );
+        self.next = 0;
+        self.rows += 1;
+    }
+
+    pub(crate) fn timestamp(&mut self, value: Option<Timestamp>) {
+        match self.column() {
+            ColumnBuffer::Timestamp(b) => b.append_option(value.map(Timestamp::micros)),
+            _ => unreachable!("a timestamp column"),
+        }
+        self.bytes += 8;
+    }
+
+    pub(crate) fn int(&mut self, value: Option<i64>) {
+        match self.column() {
+            ColumnBuffer::Int(b) => b.append_option(value),
+            _ => unreachable!("an integer column"),
+        }
+        self.bytes += 8;
+    }
+
+    pub(crate) fn float(&mut self, value: Option<f64>) {
+        match self.column() {
+            ColumnBuffer::Float(b) => b.append_option(value),
+            _ => unreachable!("a float column"),
+        }
+        self.bytes += 8;
+    }
+
+    pub(crate) fn boolean(&mut self, value: Option<bool>) {
+        match self.column() {
+            ColumnBuffer::Bool(b) => b.append_option(value),
+            _ => unreachable!("a boolean column"),
+        }
+    }
+
+    pub(crate) fn text(&mut self, value: Option<&str>) {
+        let bytes = match self.column() {
+            ColumnBuffer::Text(b) => {
+                b.append_option(value);
+                value.map_or(4, |v| v.len() + 4)
+            }
+            ColumnBuffer::Interned(b) => b.append(value),
+            _ => unreachable!("a text column"),
+        };
+        self.bytes += bytes;
+    }
+
+    fn column(&mut self) -> &mut ColumnBuffer {
+        let column = self.next;
+        self.next += 1;
+        &mut self.columns[column]
+    }
+
+    /// All rows as one batch, in the order in which they came, text that repeats as dictionaries, and for each row its input.
+    pub(crate) fn finish(self) -> Result<(RecordBatch, RowInputs)> {
+        let arrays = self
+            .columns
+            .into_iter()
+            .map(ColumnBuffer::finish)
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        let batch = RecordBatch::try_new(buffer_schema(self.table), arrays)?;
+        Ok((batch, RowInputs(self.inputs)))
+    }
+}
+
+/// Which row of a buffer came from which input.
+pub(crate) struct RowInputs(Vec<(usize, u32)>);
+
+impl RowInputs {
+    pub(crate) fn of(&self, row: usize) -> u32 {
+        let after = self.0.partition_point(|(first, _)| *first <= row);
+        after.checked_sub(1).map_or(0, |i| self.0[i].1)
+    }
+}
+
+/// The Arrow type of a column while it is in memory.
+fn buffer_type(column: &Column) -> DataType {
+    match (column.kind, column.encoding) {
+        (ColumnType::Text, ColumnEncoding::Dictionary) => dictionary_type(),
+        _ => column.data_type(),
+    }
+}
+
+/// Text by numbers.
+pub(crate) fn dictionary_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// A table's schema with text that repeats as dictionaries.
+pub(crate) fn buffer_schema(table: Table) -> SchemaRef {
+    let fields = table
+        .def()
+        .columns
+        .iter()
+        .map(|c| Field::new(c.name, buffer_type(c), c.nullable));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+enum ColumnBuffer {
+    Timestamp(TimestampMicrosecondBuilder),
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Bool(BooleanBuilder),
+    Text(StringBuilder),
+    Interned(Interned),
+}
+
+impl ColumnBuffer {
+    fn new(column: &Column) -> ColumnBuffer {
+        match (column.kind, column.encoding) {
+            (ColumnType::Timestamp, _) => ColumnBuffer::Timestamp(
+                TimestampMicrosecondBuilder::new().with_data_type(column.data_type()),
+            ),
+            (ColumnType::Int, _) => ColumnBuffer::Int(Int64Builder::new()),
+            (ColumnType::Float, _) => ColumnBuffer::Float(Float64Builder::new()),
+            (ColumnType::Bool, _) => ColumnBuffer::Bool(BooleanBuilder::new()),
+            (ColumnType::Text, ColumnEncoding::Dictionary) => {
+                ColumnBuffer::Interned(Interned::default())
+            }
+            (ColumnType::Text, _) => ColumnBuffer::Text(StringBuilder::new()),
+        }
+    }
+
+    fn finish(self) -> Result<ArrayRef> {
+        Ok(match self {
+            ColumnBuffer::Timestamp(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Int(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Float(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Bool(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Text(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Interned(b) => b.finish()?,
+        })
+    }
+}
+
+/// Text that repeats: each value once, rows by number.
+#[derive(Default)]
+struct Interned {
+    rows: Vec<Option<i32>>,
+    values: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, i32>,
+    /// The number of the row before: neighbouring rows mostly agree.
+    last: i32,
+}
+
+impl Interned {
+    /// Adds a row; says how many bytes it took.
+    fn append(&mut self, value: Option<&str>) -> usize {
+        let Some(value) = value else {
+            self.rows.push(None);
+            return 8;
+        };
+        let known = |values: &[Arc<str>], number: i32| {
+            usize::try_from(number)
+                .ok()
+                .and_then(|n| values.get(n))
+                .is_some_and(|v| **v == *value)
+        };
+        let mut bytes = 8;
+        if !known(&self.values, self.last) {
+            self.last = match self.numbers.get(value) {
+                Some(number) => *number,
+                None => {
+                    let number = i32::try_from(self.values.len()).expect("a buffer of fewer rows");
+                    let value: Arc<str> = value.into();
+                    bytes += value.len() + 64;
+                    self.values.push(Arc::clone(&value));
+                    self.numbers.insert(value, number);
+                    number
+                }
+            };
+        }
+        self.rows.push(Some(self.last));
+        bytes
+    }
+
+    fn finish(self) -> Result<ArrayRef> {
+        let values = StringArray::from_iter_values(self.values.iter().map(|v| v.as_ref()));
+        let rows = Int32Array::from(self.rows);
+        Ok(Arc::new(
+            DictionaryArray::<Int32Type>::try_new(rows, Arc::new(values)).map_err(Error::from)?,
+        ))
+    }
+}

@@ -1,0 +1,137 @@
+//! What was read and verified before, in bounded memory: footers, decoded blocks, which checksums were right.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::ArrayRef;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::layout::SegmentPath;
+
+/// Footers kept: about 100 KB each for the widest table.
+const FOOTER_BYTES: usize = 32 << 20;
+/// Decoded blocks kept: a backtest asks for the same columns selector after selector and chunk after chunk.
+const BLOCK_BYTES: usize = 64 << 20;
+
+/// A block of one column: segment, row group, column, and number of the block within the row group.
+pub(crate) type BlockKey = (SegmentPath, usize, usize, usize);
+
+/// Shared by all snapshots of a store.
+pub(crate) struct Cache {
+    footers: Mutex<Lru<SegmentPath, Arc<ParquetMetaData>>>,
+    blocks: Mutex<Lru<BlockKey, ArrayRef>>,
+    /// Row groups whose checksum was right.
+    verified: Mutex<HashSet<(SegmentPath, usize)>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            footers: Mutex::new(Lru::new(FOOTER_BYTES)),
+            blocks: Mutex::new(Lru::new(BLOCK_BYTES)),
+            verified: Mutex::default(),
+        }
+    }
+}
+
+impl Cache {
+    pub(crate) fn footer(&self, path: &SegmentPath) -> Option<Arc<ParquetMetaData>> {
+        locked(&self.footers).get(path)
+    }
+
+    pub(crate) fn keep_footer(&self, path: &SegmentPath, footer: &Arc<ParquetMetaData>) {
+        locked(&self.footers).put(path.clone(), Arc::clone(footer), footer.memory_size());
+    }
+
+    pub(crate) fn block(&self, key: &BlockKey) -> Option<ArrayRef> {
+        locked(&self.blocks).get(key)
+    }
+
+    pub(crate) fn keep_block(&self, key: BlockKey, block: &ArrayRef) {
+        let bytes = block.get_array_memory_size();
+        locked(&self.blocks).put(key, Arc::clone(block), bytes);
+    }
+
+    pub(crate) fn is_verified(&self, path: &SegmentPath, row_group: usize) -> bool {
+        locked(&self.verified).contains(&(path.clone(), row_group))
+    }
+
+    pub(crate) fn keep_verified(&self, path: &SegmentPath, row_group: usize) {
+        locked(&self.verified).insert((path.clone(), row_group));
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: they are only caches.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Least recently used goes first, once the values together are larger than the budget.
+pub(crate) struct Lru<K, V> {
+    budget: usize,
+    bytes: usize,
+    clock: u64,
+    values: HashMap<K, (V, usize, u64)>,
+    by_use: BTreeMap<u64, K>,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Lru<K, V> {
+    pub(crate) fn new(budget: usize) -> Self {
+        Lru {
+            budget,
+            bytes: 0,
+            clock: 0,
+            values: HashMap::new(),
+            by_use: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
+        let (value, _, used) = self.values.get_mut(key)?;
+        self.by_use.remove(used);
+        self.clock += 1;
+        *used = self.clock;
+        self.by_use.insert(self.clock, key.clone());
+        Some(value.clone())
+    }
+
+    pub(crate) fn put(&mut self, key: K, value: V, bytes: usize) {
+        self.clock += 1;
+        if let Some((_, old, used)) = self.values.insert(key.clone(), (value, bytes, self.clock)) {
+            self.by_use.remove(&used);
+            self.bytes -= old;
+        }
+        self.by_use.insert(self.clock, key);
+        self.bytes += bytes;
+        while self.bytes > self.budget && self.values.len() > 1 {
+            let Some((_, oldest)) = self.by_use.pop_first() else {
+                break;
+            };
+            if let Some((_, bytes, _)) = self.values.remove(&oldest) {
+                self.bytes -= bytes;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_goes_first() {
+        let mut lru = Lru::new(30);
+        for key in 1..=3 {
+            lru.put(key, key * 10, 10);
+        }
+        assert_eq!(lru.get(&1), Some(10));
+        lru.put(4, 40, 10);
+        assert_eq!(
+            [1, 2, 3, 4].map(|k| lru.get(&k)),
+            [Some(10), None, Some(30), Some(40)]
+        );
+        lru.put(4, 41, 30);
+        assert_eq!([1, 3, 4].map(|k| lru.get(&k)), [None, None, Some(41)]);
+    }
+}

@@ -1,0 +1,322 @@
+//! Reads one segment: footer once, only the pages that are asked for, each row group compared with its checksum before the first use.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+
+use super::ROWS_PER_PAGE;
+use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
+use crate::manifest::{Chunk, InstanceRows, Segment};
+use crate::{Error, Result, Shared};
+
+/// A segment that is open for reading.
+pub(crate) struct SegmentReader {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) segment: Arc<Segment>,
+    path: PathBuf,
+    metadata: Arc<ParquetMetaData>,
+}
+
+impl SegmentReader {
+    pub(crate) fn open(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<SegmentReader> {
+        let (path, mut file) = open_file(shared, segment)?;
+        let metadata = match shared.cache.footer(&segment.path) {
+            Some(metadata) => metadata,
+            None => {
+                check_length(&path, &file, segment)?;
+                check_chunk(&path, &mut file, &segment.footer)?;
+                let metadata = ParquetMetaDataReader::new()
+                    .with_page_index_policy(PageIndexPolicy::Optional)
+                    .parse_and_finish(&file)
+                    .map_err(Error::parquet(&path))?;
+                let metadata = Arc::new(metadata);
+                shared.cache.keep_footer(&segment.path, &metadata);
+                metadata
+            }
+        };
+        if metadata.num_row_groups() != segment.row_groups.len() {
+            let expected = format!("{} row groups", segment.row_groups.len());
+            return Err(Error::damaged(
+                &path,
+                expected,
+                metadata.num_row_groups().to_string(),
+            ));
+        }
+        let (shared, segment) = (Arc::clone(shared), Arc::clone(segment));
+        Ok(SegmentReader {
+            shared,
+            segment,
+            path,
+            metadata,
+        })
+    }
+
+    /// Where the file lay when it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many columns the file has: later versions of a table add some at the end.
+    pub(crate) fn num_columns(&self) -> usize {
+        self.metadata.file_metadata().schema_descr().num_columns()
+    }
+
+    /// Whether the file has this column.
+    pub(crate) fn has_column(&self, column: usize) -> bool {
+        column < self.num_columns()
+    }
+
+    /// The stretches of rows that may lie in `[from_us, to_us]` of the instances for which `wanted` gives one; ascending, apart.
+    pub(crate) fn rows_in(
+        &self,
+        mut wanted: impl FnMut(&InstanceRows) -> Option<(i64, i64)>,
+    ) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        let mut push = |range: Range<usize>| match found.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+            _ => found.push(range),
+        };
+        for (first, instance) in self.segment.instance_offsets() {
+            let Some((from_us, to_us)) = wanted(instance) else {
+                continue;
+            };
+            if instance.max_us < from_us || to_us < instance.min_us {
+                continue;
+            }
+            let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
+            if from_us <= instance.min_us && instance.max_us <= to_us {
+                push(rows);
+                continue;
+            }
+            for page in self.pages_of(&rows, from_us, to_us) {
+                push(page.start.max(rows.start)..page.end.min(rows.end));
+            }
+        }
+        found
+    }
+
+    /// The pages of `ts` that touch `rows` and may hold a time in `[from_us, to_us]`.
+    fn pages_of(&self, rows: &Range<usize>, from_us: i64, to_us: i64) -> Vec<Range<usize>> {
+        let mut pages = Vec::new();
+        let mut group_start = 0usize;
+        for (group, chunk) in self.segment.row_groups.iter().enumerate() {
+            let group_rows = usize::try_from(chunk.rows).unwrap_or(0);
+            let group_range = group_start..group_start + group_rows;
+            group_start = group_range.end;
+            if group_range.end <= rows.start || rows.end <= group_range.start {
+                continue;
+            }
+            let locations = self
+                .metadata
+                .offset_index()
+                .and_then(|index| index.get(group)?.first())
+                .map(|index| index.page_locations().as_slice());
+            let bounds = self
+                .metadata
+                .column_index()
+                .and_then(|index| index.get(group)?.first());
+            let (Some(locations), Some(ColumnIndexMetaData::INT64(bounds))) = (locations, bounds)
+            else {
+                pages.push(group_range);
+                continue;
+            };
+            for (at, location) in locations.iter().enumerate() {
+                let first = usize::try_from(location.first_row_index).unwrap_or(0);
+                let next = locations.get(at + 1).map_or(group_rows, |next| {
+                    usize::try_from(next.first_row_index).unwrap_or(group_rows)
+                });
+                let page = group_range.start + first..group_range.start + next;
+                let outside = bounds.min_value(at).is_some_and(|min| *min > to_us)
+                    || bounds.max_value(at).is_some_and(|max| *max < from_us);
+                if !outside && page.start < rows.end && rows.start < page.end {
+                    pages.push(page);
+                }
+            }
+        }
+        pages
+    }
+
+    /// Reads some columns (by their place in the table) of some stretches of rows (ascending, apart), in batches of at most
+    /// `ROWS_PER_PAGE` rows. Columns come in the order of the table. `schema` gives the types.
+    pub(crate) fn read(
+        &self,
+        schema: &SchemaRef,
+        columns: &[usize],
+        rows: &[Range<usize>],
+    ) -> Result<SegmentBatches> {
+        let mut groups = Vec::new();
+        let mut selected: Vec<Range<usize>> = Vec::new();
+        let (mut group_start, mut kept_start) = (0usize, 0usize);
+        // Opened anew: a commit may have moved it aside since.
+        let (_, mut file) = open_file(&self.shared, &self.segment)?;
+        for (group, chunk) in self.segment.row_groups.iter().enumerate() {
+            let group_rows = usize::try_from(chunk.rows).unwrap_or(0);
+            let from = rows.partition_point(|r| r.end <= group_start);
+            let touching = rows[from..]
+                .iter()
+                .take_while(|r| r.start < group_start + group_rows);
+            let mut any = false;
+            for range in touching {
+                let start = range.start.max(group_start) - group_start + kept_start;
+                let end = range.end.min(group_start + group_rows) - group_start + kept_start;
+                selected.push(start..end);
+                any = true;
+            }
+            if any {
+                self.verify_group(&mut file, group)?;
+                groups.push(group);
+                kept_start += group_rows;
+            }
+            group_start += group_rows;
+        }
+        let fields = schema.fields().iter().take(self.num_columns()).cloned();
+        let types = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new()
+            .with_schema(types)
+            .with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
+            .map_err(Error::parquet(&self.path))?;
+        let mask = ProjectionMask::roots(
+            metadata.parquet_schema(),
+            columns.iter().copied().filter(|c| self.has_column(*c)),
+        );
+        let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), kept_start);
+        let inner = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            .with_row_groups(groups)
+            .with_projection(mask)
+            .with_row_selection(selection)
+            .with_batch_size(ROWS_PER_PAGE)
+            .build()
+            .map_err(Error::parquet(&self.path))?;
+        Ok(SegmentBatches {
+            path: self.path.clone(),
+            inner,
+        })
+    }
+
+    fn verify_group(&self, file: &mut File, group: usize) -> Result<()> {
+        let cache = &self.shared.cache;
+        if !cache.is_verified(&self.segment.path, group) {
+            check_chunk(&self.path, file, &self.segment.row_groups[group])?;
+            cache.keep_verified(&self.segment.path, group);
+        }
+        Ok(())
+    }
+}
+
+/// Batches of one segment.
+pub(crate) struct SegmentBatches {
+    path: PathBuf,
+    inner: ParquetRecordBatchReader,
+}
+
+impl Iterator for SegmentBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.inner.next().map(|batch| {
+            batch.map_err(|e| {
+                Error::parquet(&self.path)(parquet::errors::ParquetError::External(Box::new(e)))
+            })
+        })
+    }
+}
+
+/// Reads the whole of a segment, once per process, and compares checksums.
+pub(crate) fn verify(shared: &Arc<Shared>, segment: &Segment) -> Result<()> {
+    let all = 0..segment.row_groups.len();
+    let known = shared.cache.footer(&segment.path).is_some();
+    if known
+        && all
+            .clone()
+            .all(|g| shared.cache.is_verified(&segment.path, g))
+    {
+        return Ok(());
+    }
+    let (path, mut file) = open_file(shared, segment)?;
+    check_length(&path, &file, segment)?;
+    check_chunk(&path, &mut file, &segment.footer)?;
+    for group in all {
+        check_chunk(&path, &mut file, &segment.row_groups[group])?;
+        shared.cache.keep_verified(&segment.path, group);
+    }
+    Ok(())
+}
+
+/// Opens a segment where it lies: in its place, still unfinished (this writer's own), or replaced by a later commit.
+fn open_file(shared: &Shared, segment: &Segment) -> Result<(PathBuf, File)> {
+    let path = shared.layout.segment(&segment.path);
+    for suffix in ["", IN_PROGRESS, REPLACED] {
+        let path = with_suffix(&path, suffix);
+        match File::open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io(&path, "open")(e)),
+        }
+    }
+    Err(Error::damaged(
+        &path,
+        format!("a segment of {} rows", segment.rows),
+        "no file",
+    ))
+}
+
+fn check_length(path: &Path, file: &File, segment: &Segment) -> Result<()> {
+    let found = file.metadata().map_err(Error::io(path, "read"))?.len();
+    if found == segment.bytes {
+        Ok(())
+    } else {
+        Err(Error::damaged(
+            path,
+            format!("{} bytes", segment.bytes),
+            format!("{found} bytes"),
+        ))
+    }
+}
+
+fn check_chunk(path: &Path, file: &mut File, chunk: &Chunk) -> Result<()> {
+    let mut left = chunk.bytes;
+    let mut crc = 0;
+    let mut buffer = vec![0; 128 * 1024];
+    file.seek(SeekFrom::Start(chunk.offset))
+        .map_err(Error::io(path, "read"))?;
+    while left > 0 {
+        let ask = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        match file
+            .read(&mut buffer[..ask])
+            .map_err(Error::io(path, "read"))?
+        {
+            0 => break,
+            read => {
+                crc = crc32c::crc32c_append(crc, &buffer[..read]);
+                left -= read as u64;
+            }
+        }
+    }
+    if left == 0 && crc == chunk.crc32c {
+        return Ok(());
+    }
+    let place = format!("bytes {}..{}", chunk.offset, chunk.offset + chunk.bytes);
+    let expected = format!("checksum {:08x} over {place}", chunk.crc32c);
+    let found = if left > 0 {
+        format!("{left} bytes less")
+    } else {
+        format!("checksum {crc:08x}")
+    };
+    Err(Error::damaged(path, expected, found))
+}

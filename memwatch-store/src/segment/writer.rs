@@ -1,0 +1,215 @@
+//! Writes one segment under its unfinished name, and says what the manifest has to know of it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use memwatch_core::record::Identity;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+
+use super::encoding::properties;
+use super::{ROWS_PER_GROUP, TextColumn};
+use crate::layout::{Day, IN_PROGRESS, SegmentPath, with_suffix};
+use crate::manifest::{Chunk, InstanceRows, Segment};
+use crate::schema::Table;
+use crate::{Error, Result, Shared};
+
+/// A segment being written.
+pub(crate) struct SegmentWriter<'a> {
+    shared: &'a Shared,
+    path: SegmentPath,
+    file: PathBuf,
+    writer: ArrowWriter<Checksummed>,
+    rows_in_group: usize,
+    row_groups: Vec<Chunk>,
+    instances: Vec<InstanceRows>,
+}
+
+impl<'a> SegmentWriter<'a> {
+    /// Begins a segment; its folder is made when it is missing.
+    pub(crate) fn create(
+        shared: &'a Shared,
+        table: Table,
+        day: Day,
+        schema: SchemaRef,
+    ) -> Result<SegmentWriter<'a>> {
+        let path = SegmentPath::new(table, day);
+        let file = unfinished(shared, &path);
+        if let Some(folder) = file.parent() {
+            shared.disk.create_dir(folder)?;
+        }
+        let sink = Checksummed::new(shared.disk.create(&file, false)?);
+        // Without the embedded Arrow schema: other readers then see plain strings, and half of the panics that damaged files cause
+        // in Arrow readers come from decoding it.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table))
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(sink, schema, options)
+            .map_err(Error::parquet(&file))?;
+        Ok(SegmentWriter {
+            shared,
+            path,
+            file,
+            writer,
+            rows_in_group: 0,
+            row_groups: Vec::new(),
+            instances: Vec::new(),
+        })
+    }
+
+    /// Adds rows, all columns of them, that follow those before in the order of the table's key.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.count_instances(batch)?;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let take = (batch.num_rows() - from).min(ROWS_PER_GROUP - self.rows_in_group);
+            self.writer
+                .write(&batch.slice(from, take))
+                .map_err(Error::parquet(&self.file))?;
+            self.rows_in_group += take;
+            from += take;
+            if self.rows_in_group == ROWS_PER_GROUP {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<()> {
+        self.writer.flush().map_err(Error::parquet(&self.file))?;
+        self.writer.sync().map_err(Error::io(&self.file, "write"))?;
+        let chunk = self.writer.inner_mut().end_chunk();
+        self.row_groups.push(Chunk {
+            rows: self.rows_in_group as u64,
+            ..chunk
+        });
+        self.rows_in_group = 0;
+        Ok(())
+    }
+
+    fn count_instances(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = |name: &str| batch.column_by_name(name).map(AsRef::as_ref);
+        let text = |name: &str| column(name).and_then(TextColumn::new);
+        let ts = column("ts").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let (Some(service), Some(instance), Some(ts)) = (text("service"), text("instance"), ts)
+        else {
+            let found = "a batch without them".to_owned();
+            return Err(Error::Value {
+                field: "ts",
+                expected: "ts, service and instance",
+                found,
+            });
+        };
+        for (row, at) in ts.values().iter().enumerate() {
+            let known = if row == 0 {
+                self.instances.last().is_some_and(|last| {
+                    *last.identity.service == *service.value(0)
+                        && *last.identity.instance == *instance.value(0)
+                })
+            } else {
+                service.same(row - 1, row) && instance.same(row - 1, row)
+            };
+            match self.instances.last_mut() {
+                Some(last) if known => {
+                    last.min_us = last.min_us.min(*at);
+                    last.max_us = last.max_us.max(*at);
+                    last.rows += 1;
+                }
+                _ => self.instances.push(InstanceRows {
+                    identity: Identity {
+                        service: service.value(row).into(),
+                        instance: instance.value(row).into(),
+                    },
+                    min_us: *at,
+                    max_us: *at,
+                    rows: 1,
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the segment: durable, but still under its unfinished name.
+    pub(crate) fn finish(mut self) -> Result<Segment> {
+        if self.rows_in_group > 0 {
+            self.end_group()?;
+        }
+        self.writer.finish().map_err(Error::parquet(&self.file))?;
+        self.writer.sync().map_err(Error::io(&self.file, "write"))?;
+        let sink = self.writer.inner_mut();
+        let footer = sink.end_chunk();
+        let whole = sink.whole;
+        self.shared.disk.sync(&sink.file, &self.file)?;
+        let instances = self.instances;
+        Ok(Segment {
+            path: self.path,
+            rows: instances.iter().map(|i| i.rows).sum(),
+            min_us: instances.iter().map(|i| i.min_us).min().unwrap_or(0),
+            max_us: instances.iter().map(|i| i.max_us).max().unwrap_or(0),
+            bytes: footer.offset + footer.bytes,
+            crc32c: whole,
+            row_groups: self.row_groups,
+            footer,
+            instances,
+        })
+    }
+}
+
+/// Where a segment lies until it is committed.
+pub(crate) fn unfinished(shared: &Shared, path: &SegmentPath) -> PathBuf {
+    with_suffix(&shared.layout.segment(path), IN_PROGRESS)
+}
+
+/// A file that counts and sums what goes into it.
+struct Checksummed {
+    file: File,
+    /// Of the bytes since the last chunk ended.
+    chunk: u32,
+    chunk_bytes: u64,
+    /// Of all chunks that ended.
+    whole: u32,
+    whole_bytes: u64,
+}
+
+impl Checksummed {
+    fn new(file: File) -> Checksummed {
+        Checksummed {
+            file,
+            chunk: 0,
+            chunk_bytes: 0,
+            whole: 0,
+            whole_bytes: 0,
+        }
+    }
+
+    /// The bytes since the last call.
+    fn end_chunk(&mut self) -> Chunk {
+        let chunk = Chunk {
+            offset: self.whole_bytes,
+            bytes: self.chunk_bytes,
+            rows: 0,
+            crc32c: self.chunk,
+        };
+        let len = usize::try_from(self.chunk_bytes).expect("a file that fits memory");
+        self.whole = crc32c::crc32c_combine(self.whole, self.chunk, len);
+        self.whole_bytes += self.chunk_bytes;
+        (self.chunk, self.chunk_bytes) = (0, 0);
+        chunk
+    }
+}
+
+impl Write for Checksummed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.chunk = crc32c::crc32c_append(self.chunk, &bytes[..written]);
+        self.chunk_bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,285 @@
+//! From a full buffer to segments: sort, leave out what is there already, write.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::row::Rows;
+use memwatch_core::record::Identity;
+
+use super::Writer;
+use crate::Result;
+use crate::buffer::{Columns, buffer_schema};
+use crate::identity::{distinct, keys, payloads, stretches};
+use crate::layout::Day;
+use crate::manifest::Segment;
+use crate::schema::Table;
+use crate::segment::{ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, unfinished};
+
+/// Rows of one day in the order of their keys.
+struct NewRows<'a> {
+    table: Table,
+    batch: &'a RecordBatch,
+    keys: &'a Rows,
+    /// Rows of the batch, and the input that each counts for.
+    rows: Vec<(u32, u32)>,
+    /// What is known of each of `rows`.
+    found: Vec<Found>,
+}
+
+/// Whether a new row is in the store already.
+#[derive(Clone, Copy, PartialEq)]
+enum Found {
+    Nowhere,
+    /// With a payload that is as good or better.
+    Stored,
+    /// With a payload that this row takes the place of.
+    Replaced,
+}
+
+/// A row that is there already.
+struct Match {
+    /// Its place in [`NewRows::rows`].
+    new: usize,
+    /// Its row in the segment.
+    stored: usize,
+}
+
+impl Writer {
+    /// Writes a table's buffer.
+    pub(super) fn flush(&mut self, table: Table) -> Result<()> {
+        let buffer = &mut self.buffers[table.index()];
+        if buffer.rows() == 0 {
+            return Ok(());
+        }
+        let (batch, inputs) = std::mem::replace(buffer, Columns::new(table)).finish()?;
+        let keys = keys(table, &batch)?;
+        let kept = distinct(table, &batch, &keys, &inputs)?;
+        for (input, replaced) in &kept.duplicates {
+            let counts = self.counts.entry((*input, table)).or_default();
+            counts.duplicate += 1;
+            counts.replaced += u64::from(*replaced);
+        }
+        let ts = batch
+            .column(0)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
+        let mut days: BTreeMap<Day, Vec<(u32, u32)>> = BTreeMap::new();
+        for (row, input) in kept.rows.iter().zip(kept.inputs) {
+            days.entry(Day::of_micros(ts[*row as usize]))
+                .or_default()
+                .push((*row, input));
+        }
+        for (day, rows) in days {
+            let found = vec![Found::Nowhere; rows.len()];
+            let mut new = NewRows {
+                table,
+                batch: &batch,
+                keys: &keys,
+                rows,
+                found,
+            };
+            self.leave_out_known(day, &mut new)?;
+            self.write_segment(day, &new)?;
+        }
+        Ok(())
+    }
+
+    fn write_segment(&mut self, day: Day, new: &NewRows<'_>) -> Result<()> {
+        let mut fresh = Vec::with_capacity(new.rows.len());
+        for ((row, input), found) in new.rows.iter().zip(&new.found) {
+            if *found != Found::Stored {
+                fresh.push(*row);
+            }
+            let counts = self.counts.entry((*input, new.table)).or_default();
+            counts.new += u64::from(*found == Found::Nowhere);
+            counts.duplicate += u64::from(*found != Found::Nowhere);
+            counts.replaced += u64::from(*found == Found::Replaced);
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut writer = SegmentWriter::create(&self.shared, new.table, day, new.batch.schema())?;
+        for rows in fresh.chunks(ROWS_PER_PAGE) {
+            writer.write(&take_record_batch(
+                new.batch,
+                &UInt32Array::from(rows.to_vec()),
+            )?)?;
+        }
+        self.pending.push(Arc::new(writer.finish()?));
+        Ok(())
+    }
+
+    /// Marks the new rows that are stored already, and takes stored rows away that lose against a new one.
+    fn leave_out_known(&mut self, day: Day, new: &mut NewRows<'_>) -> Result<()> {
+        let times = new.times_by_instance();
+        let by_day = new.table.def().key_has_ts();
+        let candidates: Vec<Arc<Segment>> = self
+            .state
+            .of(new.table)
+            .iter()
+            .filter(|s| !self.removed.contains(&s.path))
+            .chain(self.pending.iter().filter(|s| s.path.table == new.table))
+            .filter(|s| !by_day || s.path.day == day)
+            .cloned()
+            .collect();
+        for segment in candidates {
+            let overlap = |i: &crate::manifest::InstanceRows| {
+                let (from, to) = *times.get(&i.identity)?;
+                if by_day {
+                    (from <= i.max_us && i.min_us <= to).then_some((from, to))
+                } else {
+                    Some((i64::MIN, i64::MAX))
+                }
+            };
+            if !segment.instances.iter().any(|i| overlap(i).is_some()) {
+                continue;
+            }
+            let reader = SegmentReader::open(&self.shared, &segment)?;
+            let matches = new.matches_in(&reader, overlap)?;
+            if matches.is_empty() {
+                continue;
+            }
+            let losing = self.compare(new, &reader, &matches)?;
+            if !losing.is_empty() {
+                self.take_away(&reader, &losing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides for each match which row stays; the rows of the segment that do not.
+    fn compare(
+        &self,
+        new: &mut NewRows<'_>,
+        reader: &SegmentReader,
+        matches: &[Match],
+    ) -> Result<Vec<usize>> {
+        let all: Vec<usize> = (0..new.table.def().columns.len()).collect();
+        let mut losing = Vec::new();
+        let mut left = matches;
+        let rows = stretches(matches.iter().map(|m| m.stored));
+        for batch in reader.read(&buffer_schema(new.table), &all, &rows)? {
+            let batch = batch?;
+            let (these, rest) = left.split_at(batch.num_rows().min(left.len()));
+            left = rest;
+            let stored = payloads(new.table, &batch)?;
+            let given: UInt32Array = these.iter().map(|m| Some(new.rows[m.new].0)).collect();
+            let given = payloads(new.table, &take_record_batch(new.batch, &given)?)?;
+            for (at, found) in these.iter().enumerate() {
+                new.found[found.new] = if given.row(at) > stored.row(at) {
+                    losing.push(found.stored);
+                    Found::Replaced
+                } else {
+                    Found::Stored
+                };
+            }
+        }
+        Ok(losing)
+    }
+
+    /// Writes a segment anew without some of its rows.
+    fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
+        let segment = &reader.segment;
+        let table = segment.path.table;
+        let total = usize::try_from(segment.rows).unwrap_or(usize::MAX);
+        if losing.len() < total {
+            let schema = buffer_schema(table);
+            let all: Vec<usize> = (0..schema.fields().len()).collect();
+            let mut writer =
+                SegmentWriter::create(&self.shared, table, segment.path.day, Arc::clone(&schema))?;
+            let mut first = 0;
+            let mut lost = losing.iter().copied().peekable();
+            let whole = 0..total;
+            for batch in reader.read(&schema, &all, std::slice::from_ref(&whole))? {
+                let batch = batch?;
+                let stays: BooleanArray = (first..first + batch.num_rows())
+                    .map(|row| Some(lost.next_if_eq(&row).is_none()))
+                    .collect();
+                first += batch.num_rows();
+                let batch = filter_record_batch(&crate::scan::widen(&batch, &schema)?, &stays)?;
+                writer.write(&batch)?;
+            }
+            self.pending.push(Arc::new(writer.finish()?));
+        }
+        let pending = self.pending.len();
+        self.pending.retain(|s| s.path != segment.path);
+        if self.pending.len() < pending {
+            self.shared
+                .disk
+                .remove(&unfinished(&self.shared, &segment.path))?;
+        } else {
+            self.removed.insert(segment.path.clone());
+        }
+        Ok(())
+    }
+}
+
+impl NewRows<'_> {
+    /// First and last microsecond of each instance.
+    fn times_by_instance(&self) -> HashMap<Identity, (i64, i64)> {
+        let mut times: HashMap<Identity, (i64, i64)> = HashMap::new();
+        let text = |column: usize| TextColumn::new(self.batch.column(column).as_ref());
+        let (Some(service), Some(instance)) = (text(1), text(2)) else {
+            return times;
+        };
+        let ts = self
+            .batch
+            .column(0)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
+        let same = |a: &(u32, u32), b: &(u32, u32)| {
+            service.same(a.0 as usize, b.0 as usize) && instance.same(a.0 as usize, b.0 as usize)
+        };
+        for rows in self.rows.chunk_by(same) {
+            let first = rows[0].0 as usize;
+            let identity = Identity {
+                service: service.value(first).into(),
+                instance: instance.value(first).into(),
+            };
+            let at = rows.iter().map(|(row, _)| ts[*row as usize]);
+            let (from, to) = at.fold((i64::MAX, i64::MIN), |(from, to), at| {
+                (from.min(at), to.max(at))
+            });
+            times.insert(identity, (from, to));
+        }
+        times
+    }
+
+    /// The rows of a segment whose key is that of a new row: both ascend by key, so one pass over both finds them.
+    fn matches_in(
+        &self,
+        reader: &SegmentReader,
+        overlap: impl FnMut(&crate::manifest::InstanceRows) -> Option<(i64, i64)>,
+    ) -> Result<Vec<Match>> {
+        let def = self.table.def();
+        let columns: Vec<usize> = def
+            .key
+            .iter()
+            .filter_map(|name| def.index_of(name))
+            .collect();
+        let rows = reader.rows_in(overlap);
+        let mut numbers = rows.iter().cloned().flatten();
+        let mut matches = Vec::new();
+        let mut new = 0;
+        let key = |new: usize| self.keys.row(self.rows[new].0 as usize);
+        for batch in reader.read(&buffer_schema(self.table), &columns, &rows)? {
+            let batch = batch?;
+            let stored_keys = keys(self.table, &batch)?;
+            for (row, stored) in numbers.by_ref().take(batch.num_rows()).enumerate() {
+                while new < self.rows.len() && key(new) < stored_keys.row(row) {
+                    new += 1;
+                }
+                if new == self.rows.len() {
+                    return Ok(matches);
+                }
+                if key(new) == stored_keys.row(row) {
+                    matches.push(Match { new, stored });
+                }
+            }
+        }
+        Ok(matches)
+    }
+}

@@ -1,0 +1,12 @@
+//! The store from outside.
+
+mod crash;
+mod damage;
+mod docs;
+mod idempotence;
+mod ingest;
+#[cfg(feature = "sql")]
+mod query;
+mod round_trip;
+mod rows;
+mod series;
