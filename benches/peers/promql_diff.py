@@ -177,10 +177,14 @@ def fetch(path, **params):
         return json.load(e)
 
 
+def when(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 def memwatch(binary, store, expr, start, end, step):
-    command = [binary, "query", "--promql", expr, "--data", store, "--format", "prometheus", "--stale-after", "lookback", "--from", str(start), "--to", str(end)]
+    command = [binary, "query", "--promql", expr, "--data", store, "--format", "json", "--stale-after", "lookback", "--to", when(end)]
     if step:
-        command += ["--step", f"{step}s"]
+        command += ["--from", when(start), "--step", f"{step}s"]
     p = subprocess.run(command, capture_output=True, timeout=120)
     if p.returncode == 0:
         return json.loads(p.stdout)

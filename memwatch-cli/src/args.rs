@@ -26,7 +26,7 @@ pub struct Cli {
 pub enum Command {
     /// Read recordings into a store
     Ingest(IngestArgs),
-    /// Ask a store in SQL
+    /// Ask a store in SQL or PromQL
     Query(QueryArgs),
     /// Say what a store holds
     Info(InfoArgs),
@@ -128,12 +128,12 @@ pub enum ReportFormat {
     Markdown,
 }
 
-/// Ask a store in SQL.
+/// Ask a store in SQL or PromQL.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   memwatch query \"SELECT service, max(pause_ns) / 1e6 AS ms FROM gc_pauses_best GROUP BY service\" data/
-  memwatch query --file slow.sql --format csv data/ > slow.csv
+  memwatch query --promql 'rate(allocs_total[1m]) > 100k' data/ --from -1h --step 15s
 
 DATA may also be a folder of raw recordings: it is read into a temporary store first.
 Nothing can be written: one SELECT, WITH, SHOW, DESCRIBE or EXPLAIN. Exit: 0 done, 2 it failed.")]
@@ -147,6 +147,34 @@ pub struct QueryArgs {
     /// Reads the statement from a file
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Evaluates PromQL instead: at --to, or from --from to --to
+    #[arg(long, value_name = "EXPR", conflicts_with = "file")]
+    pub promql: Option<String>,
+    /// First evaluation of --promql: RFC 3339, `now`, or `-24h`
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        requires = "promql"
+    )]
+    pub from: Option<String>,
+    /// Last evaluation of --promql [default: where the data ends]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        requires = "promql"
+    )]
+    pub to: Option<String>,
+    /// Distance of two evaluations of --promql [default: 1/300 of the range, at least 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "promql")]
+    pub step: Option<Nanos>,
+    /// When a silent series has ended: auto, lookback, or a duration
+    #[arg(long, value_name = "POLICY", value_parser = stale_after, default_value = "lookback", requires = "promql")]
+    pub stale_after: StaleAfter,
+    /// For how long a sample is its series' current value
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m", requires = "promql")]
+    pub lookback: Nanos,
     #[command(flatten)]
     pub data: DataArgs,
     /// How the answer is printed [default: table on a terminal, csv otherwise]
@@ -172,7 +200,7 @@ pub enum RowFormat {
     Csv,
     /// Tab-separated, with a header.
     Tsv,
-    /// One array of objects.
+    /// One array of objects; of --promql, the answer of Prometheus' API.
     Json,
     /// One object a line.
     Ndjson,

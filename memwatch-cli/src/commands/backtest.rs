@@ -25,13 +25,11 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let opened = recording::open(&data)?;
     let snapshot = opened.store.snapshot()?;
     let info = snapshot.info();
-    let Some(whole) = recording::series_range(&info) else {
+    let Some(whole) = info.series_range() else {
         bail!("{}: expected a recording, found no rows", data.display());
     };
     let range = range(args, whole)?;
-    let mut backtest = Backtest::new(&file)
-        .range(range)
-        .recorded(recording::processes(&info));
+    let mut backtest = Backtest::new(&file).range(range).recorded(info.processes());
     if let Some(labels) = labels {
         backtest = backtest
             .incidents(labels.incidents)
@@ -136,7 +134,10 @@ fn read_label_files(paths: &[PathBuf]) -> anyhow::Result<Option<Labels>> {
         };
         let labels = read_labels(&text, &context)?;
         for rejected in &labels.rejected {
-            say(&format!("warning: {rejected}"));
+            say(&format!(
+                "warning: {}: {}: expected {}, found `{}`",
+                rejected.place, rejected.field, rejected.expected, rejected.found
+            ));
         }
         found
             .services

@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod check;
 pub mod info;
 pub mod ingest;
+pub mod promql;
 pub mod query;
 pub mod recording;
 

@@ -1,13 +1,11 @@
 //! A store, or raw recordings read into a temporary one: what DATA may be.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use memwatch_core::record::Identity;
-use memwatch_core::{TimeRange, Timestamp};
+use memwatch_core::Timestamp;
+use memwatch_store::Store;
 use memwatch_store::ingest::{Ingest, IngestReport, Outcome, open_or_ingest};
-use memwatch_store::{Info, Store, Table};
 use tempfile::TempDir;
 
 use super::{now, say};
@@ -83,40 +81,4 @@ pub fn with_progress<'a>(ingest: Ingest<'a>, bar: &'a Progress) -> Ingest<'a> {
 /// A time that the user typed.
 pub fn time(text: &str) -> anyhow::Result<Timestamp> {
     Ok(Timestamp::parse_user(text, now())?)
-}
-
-/// From the first to the last row that series are made of.
-pub fn series_range(info: &Info) -> Option<TimeRange> {
-    let ranges = info
-        .tables
-        .iter()
-        .filter(|t| SERIES_TABLES.contains(&t.table))
-        .filter_map(|t| t.range);
-    ranges.reduce(hull)
-}
-
-/// The processes of which there are series, and when.
-pub fn processes(info: &Info) -> BTreeMap<Identity, TimeRange> {
-    let mut found: BTreeMap<Identity, TimeRange> = BTreeMap::new();
-    let tables = info
-        .tables
-        .iter()
-        .filter(|t| SERIES_TABLES.contains(&t.table));
-    for instance in tables.flat_map(|t| &t.instances) {
-        let range = found
-            .entry(instance.identity.clone())
-            .or_insert(instance.range);
-        *range = hull(*range, instance.range);
-    }
-    found
-}
-
-/// The tables that expressions read.
-const SERIES_TABLES: [Table; 3] = [Table::Samples, Table::Metrics, Table::GcPauses];
-
-fn hull(a: TimeRange, b: TimeRange) -> TimeRange {
-    TimeRange {
-        start: a.start.min(b.start),
-        end: a.end.max(b.end),
-    }
 }

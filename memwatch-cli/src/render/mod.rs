@@ -6,6 +6,7 @@ pub mod findings;
 pub mod info;
 pub mod ingest_report;
 pub mod json;
+pub mod promql;
 pub mod rows;
 pub mod table;
 
