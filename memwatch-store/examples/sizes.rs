@@ -18,7 +18,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::create(&dir)?;
     let began = Instant::now();
     let report = Ingest::new(&store).inputs(std::env::args().skip(1)).run()?;
-    println!("{} new rows in {:.1} s", report.new_rows(), began.elapsed().as_secs_f64());
+    println!(
+        "{} new rows in {:.1} s",
+        report.new_rows(),
+        began.elapsed().as_secs_f64()
+    );
     let snapshot = store.snapshot()?;
     for table in Table::all() {
         let segments = snapshot.segments(table);
@@ -47,7 +51,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         for (at, bytes) in columns {
             let column = &table.def().columns[at];
-            println!("  {:26} {:8.3}  {:?}", column.name, per_row(bytes as f64), column.encoding);
+            println!(
+                "  {:26} {:8.3}  {:?}",
+                column.name,
+                per_row(bytes as f64),
+                column.encoding
+            );
         }
     }
     drop(store);

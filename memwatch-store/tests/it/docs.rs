@@ -6,14 +6,21 @@ use std::fs;
 use memwatch_store::TABLES;
 use memwatch_store::schema::{ColumnEncoding, ColumnType};
 
-const START: &str = "<!-- tables: written by `UPDATE_DOCS=1 cargo test -p memwatch-store docs` -->\n";
+const START: &str =
+    "<!-- tables: written by `UPDATE_DOCS=1 cargo test -p memwatch-store docs` -->\n";
 const END: &str = "<!-- end of tables -->\n";
 
 /// The tables in Markdown, as they stand in docs/file-format.md.
 fn tables() -> String {
     let mut text = String::new();
     for (_, table) in TABLES {
-        let _ = writeln!(text, "\n### {}\n\n{} Key: `{}`.\n", table.name, sentence(table.about), table.key.join("`, `"));
+        let _ = writeln!(
+            text,
+            "\n### {}\n\n{} Key: `{}`.\n",
+            table.name,
+            sentence(table.about),
+            table.key.join("`, `")
+        );
         let _ = writeln!(text, "| column | type | written as |\n|---|---|---|");
         for column in table.columns {
             let kind = match column.kind {
@@ -31,7 +38,11 @@ fn tables() -> String {
                 ColumnEncoding::DeltaText => "delta text",
             };
             let required = if column.nullable { "" } else { " not null" };
-            let _ = writeln!(text, "| `{}` | {kind}{required} | {encoding} |", column.name);
+            let _ = writeln!(
+                text,
+                "| `{}` | {kind}{required} | {encoding} |",
+                column.name
+            );
         }
     }
     text.push('\n');
@@ -41,7 +52,12 @@ fn tables() -> String {
 fn sentence(about: &str) -> String {
     let mut letters = about.trim_end_matches('.').chars();
     let first = letters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(letters).chain(['.']).collect()
+    first
+        .into_iter()
+        .flatten()
+        .chain(letters)
+        .chain(['.'])
+        .collect()
 }
 
 #[test]
@@ -53,6 +69,10 @@ fn docs_file_format_lists_the_tables() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path, format!("{before}{START}{}{END}{after}", tables())).unwrap();
     } else {
-        assert_eq!(found, tables(), "run `UPDATE_DOCS=1 cargo test -p memwatch-store docs`");
+        assert_eq!(
+            found,
+            tables(),
+            "run `UPDATE_DOCS=1 cargo test -p memwatch-store docs`"
+        );
     }
 }
