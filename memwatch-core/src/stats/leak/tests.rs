@@ -151,7 +151,7 @@ fn false_alarms_are_rare() {
                 ar: 0.9,
                 ..Simulated::default()
             },
-            0.015,
+            0.02,
         ),
         (
             "step",
@@ -161,7 +161,7 @@ fn false_alarms_are_rare() {
             },
             0.005,
         ),
-        ("240 AR 0.9", Simulated { ar: 0.9, ..day }, 0.015),
+        ("240 AR 0.9", Simulated { ar: 0.9, ..day }, 0.02),
         (
             "240 step",
             Simulated {
