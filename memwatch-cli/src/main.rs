@@ -6,6 +6,8 @@ mod exit;
 mod progress;
 mod render;
 
+use std::io::Write as _;
+
 use clap::Parser as _;
 
 use args::{Cli, Command};
@@ -18,5 +20,6 @@ fn main() -> std::process::ExitCode {
         Command::Query(args) => commands::query::run(args, &mut out),
         Command::Info(args) => commands::info::run(args, &mut out),
     };
-    exit::code(result.and_then(|answer| out.finish().map(|()| answer)))
+    let result = result.and_then(|answer| out.flush().map(|()| answer).map_err(Into::into));
+    exit::code(result, out.is_closed())
 }

@@ -34,7 +34,9 @@ const COUNTERS: &[&str] = &[
 ];
 
 fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../testdata")
+        .join(name)
 }
 
 fn ask(folder: &Path, sql: &str) -> Vec<Value> {
@@ -66,7 +68,10 @@ fn the_corpus_is_kept_whole() {
     assert_eq!(again["rows"], 0, "a second ingest brings nothing");
 
     let mut stored = BTreeMap::new();
-    for table in ask(here, "SELECT \"table\", rows FROM info.tables WHERE rows > 0") {
+    for table in ask(
+        here,
+        "SELECT \"table\", rows FROM info.tables WHERE rows > 0",
+    ) {
         let name = table["table"].as_str().unwrap().to_owned();
         let counted = ask(here, &format!("SELECT count(*) AS n FROM {name}"));
         assert_eq!(counted[0]["n"], table["rows"], "{name}");
@@ -87,7 +92,10 @@ fn the_corpus_is_kept_whole() {
 
 fn invariants(here: &Path) {
     for broken in INVARIANTS {
-        let found = ask(here, &format!("SELECT count(*) AS n FROM samples WHERE {broken}"));
+        let found = ask(
+            here,
+            &format!("SELECT count(*) AS n FROM samples WHERE {broken}"),
+        );
         assert_eq!(found[0]["n"], 0, "{broken}");
     }
     for counter in COUNTERS {
@@ -95,7 +103,11 @@ fn invariants(here: &Path) {
             "SELECT count(*) AS n FROM (SELECT {counter} - lag({counter}) OVER \
              (PARTITION BY service, instance, process ORDER BY ts) AS step FROM samples) WHERE step < 0"
         );
-        assert_eq!(ask(here, &sql)[0]["n"], 0, "{counter} falls inside of a process");
+        assert_eq!(
+            ask(here, &sql)[0]["n"],
+            0,
+            "{counter} falls inside of a process"
+        );
     }
     // All pauses are there: their sum is the counter's, their number that of cycles.
     let sql = "SELECT s.service, s.process FROM \

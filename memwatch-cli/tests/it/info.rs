@@ -8,7 +8,12 @@ fn info_lists_tables_and_instances() {
     recording::write(root.path());
     memwatch(root.path(), &["ingest", "api", "--data", "d"]).ended(0);
     let run = memwatch(root.path(), &["info", "d"]).ended(0);
-    for words in ["samples", "gc_cycles", "api-0", "2026-11-23T05:03:09.762606Z"] {
+    for words in [
+        "samples",
+        "gc_cycles",
+        "api-0",
+        "2026-11-23T05:03:09.762606Z",
+    ] {
         assert!(run.out.contains(words), "{words} in\n{}", run.out);
     }
     let run = memwatch(root.path(), &["info", "--data", "d", "--format", "json"]).ended(0);
@@ -17,5 +22,9 @@ fn info_lists_tables_and_instances() {
     assert_eq!(info["tables"][0]["rows"], recording::READINGS);
     assert_eq!(info["tables"][0]["instances"][0]["instance"], "api-0");
     let run = memwatch(root.path(), &["info", "nowhere"]).ended(2);
-    assert!(run.err.contains("nowhere: expected a memwatch store"), "{}", run.err);
+    assert!(
+        run.err.contains("nowhere: expected a memwatch store"),
+        "{}",
+        run.err
+    );
 }

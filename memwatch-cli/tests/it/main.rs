@@ -50,7 +50,11 @@ impl Run {
     /// Fails the test unless the run ended with this code.
     #[track_caller]
     pub fn ended(self, code: i32) -> Run {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
         self
     }
 }

@@ -11,14 +11,21 @@ fn each_format_has_its_shape() {
     let root = tempfile::tempdir().unwrap();
     recording::write(root.path());
     memwatch(root.path(), &["ingest", "api"]).ended(0);
-    let query = |format: &str| memwatch(root.path(), &["query", SQL, "--format", format]).ended(0).out;
+    let query = |format: &str| {
+        memwatch(root.path(), &["query", SQL, "--format", format])
+            .ended(0)
+            .out
+    };
     assert_eq!(
         query("csv"),
         "instance,heap_inuse_bytes,next_gc_bytes,rss_bytes,ts\n\
          api-0,8192,8946670875742138121,,2026-11-23T05:03:09.762606Z\n\
          api-0,16384,8946670875742138121,,2026-11-23T05:03:09.962606Z\n"
     );
-    assert_eq!(query("tsv").lines().nth(1), Some("api-0\t8192\t8946670875742138121\t\t2026-11-23T05:03:09.762606Z"));
+    assert_eq!(
+        query("tsv").lines().nth(1),
+        Some("api-0\t8192\t8946670875742138121\t\t2026-11-23T05:03:09.762606Z")
+    );
     let rows: serde_json::Value = serde_json::from_str(&query("json")).unwrap();
     assert_eq!(rows[1]["heap_inuse_bytes"], 16384);
     assert_eq!(rows[0]["rss_bytes"], serde_json::Value::Null);
@@ -29,7 +36,11 @@ fn each_format_has_its_shape() {
     let default = memwatch(root.path(), &["query", SQL]).ended(0).out;
     assert_eq!(default, query("csv"));
     for empty in [("json", "[]\n"), ("csv", "a\n"), ("ndjson", "")] {
-        let run = memwatch(root.path(), &["query", "SELECT 1 AS a WHERE false", "--format", empty.0]).ended(0);
+        let run = memwatch(
+            root.path(),
+            &["query", "SELECT 1 AS a WHERE false", "--format", empty.0],
+        )
+        .ended(0);
         assert_eq!(run.out, empty.1, "{}", empty.0);
     }
 }
@@ -38,9 +49,18 @@ fn each_format_has_its_shape() {
 fn data_may_be_raw_recordings() {
     let root = tempfile::tempdir().unwrap();
     recording::write(root.path());
-    let run = memwatch(root.path(), &["query", "SELECT count(*) AS n FROM samples", "api"]).ended(0);
+    let run = memwatch(
+        root.path(),
+        &["query", "SELECT count(*) AS n FROM samples", "api"],
+    )
+    .ended(0);
     assert_eq!(run.out, format!("n\n{}\n", recording::READINGS));
-    assert!(run.err.contains("read 29 rows from 2 files of api") || run.err.contains("rows from 2 files of api"), "{}", run.err);
+    assert!(
+        run.err.contains("read 29 rows from 2 files of api")
+            || run.err.contains("rows from 2 files of api"),
+        "{}",
+        run.err
+    );
     assert!(!root.path().join("data").exists(), "nothing is left behind");
 }
 
@@ -48,7 +68,11 @@ fn data_may_be_raw_recordings() {
 fn a_statement_may_stand_in_a_file() {
     let root = tempfile::tempdir().unwrap();
     recording::write(root.path());
-    fs::write(root.path().join("q.sql"), "-- how many\nSELECT count(*) AS n\nFROM samples;\n").unwrap();
+    fs::write(
+        root.path().join("q.sql"),
+        "-- how many\nSELECT count(*) AS n\nFROM samples;\n",
+    )
+    .unwrap();
     let run = memwatch(root.path(), &["query", "--file", "q.sql", "api"]).ended(0);
     assert_eq!(run.out, "n\n25\n");
 }
@@ -60,14 +84,35 @@ fn what_is_wrong_exits_with_2_and_words() {
     memwatch(root.path(), &["ingest", "api"]).ended(0);
     for (args, words) in [
         (&["query", "DROP TABLE samples"][..], "a store is only read"),
-        (&["query", "SELECT * FROM sampels"], "did you mean `samples`?"),
-        (&["query", "SELECT heap FROM samples"], "expected a column, found `heap`"),
-        (&["query", "SELECT length(repeat('x', 1000000000))"], "at most 256 MiB"),
-        (&["query", "SELECT 1", "missing"], "missing: expected a memwatch store"),
+        (
+            &["query", "SELECT * FROM sampels"],
+            "did you mean `samples`?",
+        ),
+        (
+            &["query", "SELECT heap FROM samples"],
+            "expected a column, found `heap`",
+        ),
+        (
+            &["query", "SELECT length(repeat('x', 1000000000))"],
+            "at most 256 MiB",
+        ),
+        (
+            &["query", "SELECT 1", "missing"],
+            "missing: expected a memwatch store",
+        ),
         (&["query"], "expected a statement"),
-        (&["query", "SELECT 1", "--memory", "lots"], "--memory: expected a size"),
-        (&["query", "SELECT 1", "--timeout", "soon"], "--timeout: expected a duration"),
-        (&["query", "--file", "missing.sql"], "missing.sql: cannot read the statement"),
+        (
+            &["query", "SELECT 1", "--memory", "lots"],
+            "--memory: expected a size",
+        ),
+        (
+            &["query", "SELECT 1", "--timeout", "soon"],
+            "--timeout: expected a duration",
+        ),
+        (
+            &["query", "--file", "missing.sql"],
+            "missing.sql: cannot read the statement",
+        ),
     ] {
         let run = memwatch(root.path(), args).ended(2);
         assert!(run.err.contains(words), "{args:?}: {}", run.err);
@@ -75,5 +120,9 @@ fn what_is_wrong_exits_with_2_and_words() {
     }
     let sql = "SELECT count(*) FROM generate_series(1, 100000) a(i), generate_series(1, 100000) b(j) WHERE i % 7 = j % 5";
     let run = memwatch(root.path(), &["query", sql, "--timeout", "300ms"]).ended(2);
-    assert!(run.err.contains("expected an answer within 300ms"), "{}", run.err);
+    assert!(
+        run.err.contains("expected an answer within 300ms"),
+        "{}",
+        run.err
+    );
 }
