@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use memwatch_core::expr::StaleAfter;
+use memwatch_core::{Nanos, rule};
 
 /// The flight recorder and rule laboratory for Go memory.
 #[derive(Debug, Parser)]
@@ -24,10 +26,14 @@ pub struct Cli {
 pub enum Command {
     /// Read recordings into a store
     Ingest(IngestArgs),
-    /// Ask a store in SQL
+    /// Ask a store in SQL or PromQL
     Query(QueryArgs),
     /// Say what a store holds
     Info(InfoArgs),
+    /// Look for mistakes in a rule file
+    Check(CheckArgs),
+    /// Prove alert rules on a recording
+    Backtest(Box<BacktestArgs>),
 }
 
 /// Where the data is.
@@ -45,6 +51,11 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// The folder given by option or environment, or the default one.
+    pub fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
     /// The folder: the positional one when it is given.
     pub fn or(&self, positional: Option<&PathBuf>) -> PathBuf {
         positional.unwrap_or(&self.dir).clone()
@@ -117,12 +128,12 @@ pub enum ReportFormat {
     Markdown,
 }
 
-/// Ask a store in SQL.
+/// Ask a store in SQL or PromQL.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   memwatch query \"SELECT service, max(pause_ns) / 1e6 AS ms FROM gc_pauses_best GROUP BY service\" data/
-  memwatch query --file slow.sql --format csv data/ > slow.csv
+  memwatch query --promql 'rate(allocs_total[1m]) > 100k' data/ --from -1h --step 15s
 
 DATA may also be a folder of raw recordings: it is read into a temporary store first.
 Nothing can be written: one SELECT, WITH, SHOW, DESCRIBE or EXPLAIN. Exit: 0 done, 2 it failed.")]
@@ -136,6 +147,34 @@ pub struct QueryArgs {
     /// Reads the statement from a file
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Evaluates PromQL instead: at --to, or from --from to --to
+    #[arg(long, value_name = "EXPR", conflicts_with = "file")]
+    pub promql: Option<String>,
+    /// First evaluation of --promql: RFC 3339, `now`, or `-24h`
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        requires = "promql"
+    )]
+    pub from: Option<String>,
+    /// Last evaluation of --promql [default: where the data ends]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        requires = "promql"
+    )]
+    pub to: Option<String>,
+    /// Distance of two evaluations of --promql [default: 1/300 of the range, at least 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "promql")]
+    pub step: Option<Nanos>,
+    /// When a silent series has ended: auto, lookback, or a duration
+    #[arg(long, value_name = "POLICY", value_parser = stale_after, default_value = "lookback", requires = "promql")]
+    pub stale_after: StaleAfter,
+    /// For how long a sample is its series' current value
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m", requires = "promql")]
+    pub lookback: Nanos,
     #[command(flatten)]
     pub data: DataArgs,
     /// How the answer is printed [default: table on a terminal, csv otherwise]
@@ -161,7 +200,7 @@ pub enum RowFormat {
     Csv,
     /// Tab-separated, with a header.
     Tsv,
-    /// One array of objects.
+    /// One array of objects; of --promql, the answer of Prometheus' API.
     Json,
     /// One object a line.
     Ndjson,
@@ -190,6 +229,131 @@ pub struct InfoArgs {
     /// How it is printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
     pub format: ReportFormat,
+}
+
+/// Look for mistakes in a rule file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch check rules.toml
+  memwatch check rules.toml data/
+
+With data also: metrics that it does not have, windows shorter than two sampling intervals.
+Exit: 0 nothing found (hints aside), 1 problems, 2 it failed.")]
+pub struct CheckArgs {
+    /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// A folder with a store or with raw recordings [default: --data, when there is one]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text, value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people: the line, and a caret under the fault.
+    Text,
+    /// For programs; has a schema name and version.
+    Json,
+}
+
+/// Prove alert rules on a recording.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch backtest rules.toml data/
+  memwatch backtest rules.toml recordings/ --labels recordings/*/labels.json --min-recall 0.85
+
+DATA may also be a folder of raw recordings: it is read into a temporary store first. Incidents come
+from --labels, or from the store. Exit: 0 done; 1 alerts fired under --fail-on fired, or a score below
+--min-recall or --min-precision; 2 it failed, or nothing could be evaluated.")]
+pub struct BacktestArgs {
+    /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// A folder with a store or with raw recordings [default: --data]
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// First evaluation: RFC 3339, `now`, or `-24h` [default: where the data begins]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Evaluations end before it [default: where the data ends]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Incidents to score against, instead of the store's; the services named in these files are scored
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub labels: Vec<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
+    pub format: BacktestFormat,
+    /// Exit with 1 when an alert fired
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub fail_on: Option<FailOn>,
+    /// Exit with 1 when less than this share of the incidents was caught
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub min_recall: Option<f64>,
+    /// Exit with 1 when less than this share of the alerts was right
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub min_precision: Option<f64>,
+    /// Evaluation interval of groups that give none, instead of the file's
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub interval: Option<Nanos>,
+    /// Evaluations are at k * interval + phase, for groups that give none
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub phase: Option<Nanos>,
+    /// When a silent series has ended: auto, lookback, or a duration
+    #[arg(long, value_name = "POLICY", value_parser = stale_after)]
+    pub stale_after: Option<StaleAfter>,
+    /// How long after an incident's end an alert still counts for it [default: one evaluation]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub grace: Option<Nanos>,
+    /// How long before an incident's start an alert already counts for it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lead: Option<Nanos>,
+}
+
+/// How a backtest is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BacktestFormat {
+    /// For people.
+    Table,
+    /// For programs: one document; has a schema name and version.
+    Json,
+    /// For programs: one line each for the run, rules, alerts, incidents, gaps and the score.
+    Ndjson,
+    /// For a README or an issue.
+    Markdown,
+}
+
+/// When a backtest's answer is no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// When an alert fired.
+    Fired,
+}
+
+fn duration(text: &str) -> Result<Nanos, String> {
+    Nanos::parse(text).ok_or_else(|| "expected a duration like 30s or 200ms".to_owned())
+}
+
+fn stale_after(text: &str) -> Result<StaleAfter, String> {
+    rule::parse_stale_after(text)
+        .ok_or_else(|| "expected auto, lookback or a duration like 5s".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "expected a share from 0 to 1".to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ pub enum Answer {
     /// Done, or the answer is yes.
     Done,
     /// The answer is no: alerts fired, a score is too low, a check found problems.
-    #[allow(dead_code)] // Not every command has a question.
     No,
 }
 

@@ -19,6 +19,8 @@ fn main() -> std::process::ExitCode {
         Command::Ingest(args) => commands::ingest::run(args, &mut out),
         Command::Query(args) => commands::query::run(args, &mut out),
         Command::Info(args) => commands::info::run(args, &mut out),
+        Command::Check(args) => commands::check::run(args, &mut out),
+        Command::Backtest(args) => commands::backtest::run(args, &mut out),
     };
     let result = result.and_then(|answer| out.flush().map(|()| answer).map_err(Into::into));
     exit::code(result, out.is_closed())

@@ -237,15 +237,12 @@ impl Matcher {
     /// When a regular expression does not compile.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Matcher> {
         let regex = match op {
-            MatchOp::Regex | MatchOp::NotRegex => Some(
-                regex::RegexBuilder::new(&format!("^(?:{value})$"))
-                    .dot_matches_new_line(true)
-                    .build()
-                    .map_err(|_| Error::Value {
-                        expected: "a regular expression",
-                        found: value.to_owned(),
-                    })?,
-            ),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                Some(anchored_regex(value).map_err(|_| Error::Value {
+                    expected: "a regular expression",
+                    found: value.to_owned(),
+                })?)
+            }
             _ => None,
         };
         Ok(Matcher {
@@ -304,6 +301,37 @@ impl Matcher {
     pub fn matches(&self, labels: &Labels) -> bool {
         self.accepts(labels.get(&self.name))
     }
+}
+
+/// Compiles a regular expression as Prometheus does: anchored at both ends, and `{` stands for itself unless it is a repetition.
+pub(crate) fn anchored_regex(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    let compile = |pattern: &str| {
+        regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
+            .dot_matches_new_line(true)
+            .build()
+    };
+    compile(pattern).or_else(|error| compile(&escape_braces(pattern)).map_err(|_| error))
+}
+
+/// Go's syntax takes a `{` for itself where it begins no repetition (`{2}`, `{2,}`, `{2,3}`); this one does not.
+fn escape_braces(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 4);
+    let mut escaped = false;
+    for (i, c) in pattern.char_indices() {
+        if c == '{' && !escaped {
+            let class = out.ends_with("\\p") || out.ends_with("\\P") || out.ends_with("\\x");
+            let inside = pattern[i + 1..].split('}').next().unwrap_or("");
+            let closed = pattern[i + 1..].contains('}');
+            let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+            if !class && !(closed && !least.is_empty() && digits(least) && digits(most)) {
+                out.push('\\');
+            }
+        }
+        escaped = c == '\\' && !escaped;
+        out.push(c);
+    }
+    out
 }
 
 impl fmt::Display for Matcher {
@@ -370,5 +398,16 @@ mod tests {
         assert!(check("none", MatchOp::Regex, ".*"));
         assert!(!check("a", MatchOp::NotRegex, "x1|y"));
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
+        let braces: Labels = [("a", "x{1")].into_iter().collect();
+        for (pattern, matches) in [
+            ("x{1", true),
+            (".{2}1", true),
+            ("x{1,2}", false),
+            ("x{[1]", true),
+            ("x\\{\\p{N}", true),
+        ] {
+            let matcher = Matcher::new("a", MatchOp::Regex, pattern).unwrap();
+            assert_eq!(matcher.matches(&braces), matches, "{pattern}");
+        }
     }
 }

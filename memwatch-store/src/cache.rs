@@ -63,12 +63,12 @@ impl Cache {
 }
 
 /// A panic elsewhere leaves these maps whole: they are only caches.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Least recently used goes first, once the values together are larger than the budget.
-struct Lru<K, V> {
+pub(crate) struct Lru<K, V> {
     budget: usize,
     bytes: usize,
     clock: u64,
@@ -77,7 +77,7 @@ struct Lru<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Lru<K, V> {
-    fn new(budget: usize) -> Self {
+    pub(crate) fn new(budget: usize) -> Self {
         Lru {
             budget,
             bytes: 0,
@@ -87,7 +87,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lru<K, V> {
         }
     }
 
-    fn get(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
         let (value, _, used) = self.values.get_mut(key)?;
         self.by_use.remove(used);
         self.clock += 1;
@@ -96,7 +96,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lru<K, V> {
         Some(value.clone())
     }
 
-    fn put(&mut self, key: K, value: V, bytes: usize) {
+    pub(crate) fn put(&mut self, key: K, value: V, bytes: usize) {
         self.clock += 1;
         if let Some((_, old, used)) = self.values.insert(key.clone(), (value, bytes, self.clock)) {
             self.by_use.remove(&used);

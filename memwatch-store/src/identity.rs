@@ -99,9 +99,9 @@ pub(crate) fn distinct(
                 table,
                 &take_record_batch(batch, &UInt32Array::from(same.to_vec()))?,
             )?;
-            for at in 1..same.len() {
+            for (at, row) in same.iter().enumerate().skip(1) {
                 let wins = candidates.row(at) > candidates.row(winner);
-                kept.duplicates.push((inputs.of(same[at] as usize), wins));
+                kept.duplicates.push((inputs.of(*row as usize), wins));
                 if wins {
                     winner = at;
                 }

@@ -190,3 +190,40 @@ fn table_info(table: Table, segments: &[Arc<Segment>]) -> TableInfo {
             .collect(),
     }
 }
+
+/// The tables that expressions read.
+const SERIES_TABLES: [Table; 3] = [Table::Samples, Table::Metrics, Table::GcPauses];
+
+impl Info {
+    /// From the first to the last row that series are made of; `None` when there is none.
+    #[must_use]
+    pub fn series_range(&self) -> Option<TimeRange> {
+        self.series_tables().filter_map(|t| t.range).reduce(hull)
+    }
+
+    /// The processes of which there are series, and when.
+    #[must_use]
+    pub fn processes(&self) -> BTreeMap<Identity, TimeRange> {
+        let mut found: BTreeMap<Identity, TimeRange> = BTreeMap::new();
+        for instance in self.series_tables().flat_map(|t| &t.instances) {
+            let range = found
+                .entry(instance.identity.clone())
+                .or_insert(instance.range);
+            *range = hull(*range, instance.range);
+        }
+        found
+    }
+
+    fn series_tables(&self) -> impl Iterator<Item = &TableInfo> {
+        self.tables
+            .iter()
+            .filter(|t| SERIES_TABLES.contains(&t.table))
+    }
+}
+
+fn hull(a: TimeRange, b: TimeRange) -> TimeRange {
+    TimeRange {
+        start: a.start.min(b.start),
+        end: a.end.max(b.end),
+    }
+}

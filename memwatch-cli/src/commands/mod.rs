@@ -1,7 +1,10 @@
 //! One file per command: parse, call, render.
 
+pub mod backtest;
+pub mod check;
 pub mod info;
 pub mod ingest;
+pub mod promql;
 pub mod query;
 pub mod recording;
 

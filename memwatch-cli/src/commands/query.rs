@@ -1,4 +1,4 @@
-//! `memwatch query`.
+//! `memwatch query` in SQL; in PromQL see [`promql`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +7,16 @@ use anyhow::{Context as _, bail};
 use memwatch_core::Nanos;
 use memwatch_store::query::{Engine, Settings};
 
-use super::recording;
+use super::{promql, recording};
 use crate::args::{QueryArgs, RowFormat};
 use crate::exit::Answer;
 use crate::render::{Output, rows};
 
 /// Runs the command.
 pub fn run(args: &QueryArgs, out: &mut Output) -> anyhow::Result<Answer> {
+    if let Some(expr) = &args.promql {
+        return promql::run(expr, args, out);
+    }
     let (sql, data) = statement(args)?;
     let mut settings = Settings::default();
     settings.memory_bytes = bytes(&args.memory)?;
@@ -25,7 +28,9 @@ pub fn run(args: &QueryArgs, out: &mut Output) -> anyhow::Result<Answer> {
     });
     let opened = recording::open(&args.data.or(data.as_ref()))?;
     let engine = Engine::with(&opened.store.snapshot()?, &settings)?;
-    rows::write(engine.sql(&sql)?, format, args.max_rows, out)?;
+    let answer = engine.sql(&sql)?;
+    let schema = answer.schema();
+    rows::write(answer, &schema, format, args.max_rows, out)?;
     Ok(Answer::Done)
 }
 

@@ -1,8 +1,12 @@
 //! Results on standard output. Nothing else writes there.
 
+pub mod backtest;
+pub mod backtest_json;
+pub mod findings;
 pub mod info;
 pub mod ingest_report;
 pub mod json;
+pub mod promql;
 pub mod rows;
 pub mod table;
 

@@ -8,31 +8,33 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use memwatch_store::query::Rows;
 
 use super::Output;
 use super::table::{Column, Style, draw};
 use crate::args::RowFormat;
 use crate::commands::say;
 
+/// A part of an answer, or why it ends.
+type Batch = memwatch_store::Result<RecordBatch>;
+
 /// RFC 3339, UTC, microseconds: what `--from` and `--to` take.
 const TIME: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
 /// Writes the answer to a query. Tables for people stop after `rows_max` rows (0: never) and say so.
 pub fn write(
-    rows: Rows,
+    rows: impl Iterator<Item = Batch>,
+    schema: &SchemaRef,
     format: RowFormat,
     rows_max: usize,
     out: &mut Output,
 ) -> anyhow::Result<()> {
-    let schema = rows.schema();
     match format {
-        RowFormat::Table => table(rows, &schema, rows_max, Style::Plain, out),
-        RowFormat::Markdown => table(rows, &schema, 0, Style::Markdown, out),
-        RowFormat::Csv => separated(rows, &schema, b',', out),
-        RowFormat::Tsv => separated(rows, &schema, b'\t', out),
+        RowFormat::Table => table(rows, schema, rows_max, Style::Plain, out),
+        RowFormat::Markdown => table(rows, schema, 0, Style::Markdown, out),
+        RowFormat::Csv => separated(rows, schema, b',', out),
+        RowFormat::Tsv => separated(rows, schema, b'\t', out),
         RowFormat::Json => {
-            let written = json::<JsonArray>(rows, out)?;
+            let written = json::<JsonArray, _>(rows, out)?;
             if written == 0 {
                 writeln!(out, "[]")?;
             } else {
@@ -40,10 +42,12 @@ pub fn write(
             }
             Ok(())
         }
-        RowFormat::Ndjson => json::<LineDelimited>(rows, out).map(|_| ()),
-        RowFormat::Parquet => memwatch_store::query::write_parquet(rows, out).map_err(Into::into),
+        RowFormat::Ndjson => json::<LineDelimited, _>(rows, out).map(|_| ()),
+        RowFormat::Parquet => {
+            memwatch_store::query::write_parquet(schema, rows, out).map_err(Into::into)
+        }
         RowFormat::Arrow => {
-            let mut writer = StreamWriter::try_new(&mut *out, &schema)?;
+            let mut writer = StreamWriter::try_new(&mut *out, schema)?;
             for batch in rows {
                 writer.write(&batch?)?;
             }
@@ -61,7 +65,7 @@ fn options<'a>() -> FormatOptions<'a> {
 }
 
 fn table(
-    rows: Rows,
+    rows: impl Iterator<Item = Batch>,
     schema: &SchemaRef,
     rows_max: usize,
     style: Style,
@@ -109,7 +113,7 @@ fn table(
 }
 
 fn separated(
-    rows: Rows,
+    rows: impl Iterator<Item = Batch>,
     schema: &SchemaRef,
     delimiter: u8,
     out: &mut Output,
@@ -132,7 +136,10 @@ fn separated(
 }
 
 /// Says how many rows it wrote.
-fn json<F: JsonFormat>(rows: Rows, out: &mut Output) -> anyhow::Result<usize> {
+fn json<F: JsonFormat, R: Iterator<Item = Batch>>(
+    rows: R,
+    out: &mut Output,
+) -> anyhow::Result<usize> {
     let mut writer = WriterBuilder::new()
         .with_explicit_nulls(true)
         .with_timestamp_format(TIME.to_owned())

@@ -4,6 +4,7 @@ mod corpus;
 mod info;
 mod ingest;
 mod query;
+mod recorder;
 mod recording;
 
 use std::path::Path;

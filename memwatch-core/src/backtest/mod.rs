@@ -1,1 +1,284 @@
-//! Were the alerts right: replay over history, outcome and score.
+//! Was it right: rules over a recording, and the alerts against what is known to have happened.
+//!
+//! ```text
+//! series → matrix → states → alerts → score
+//! ```
+
+mod coverage;
+mod intervals;
+mod outcome;
+mod plan;
+mod reading;
+mod replay;
+mod score;
+mod sightings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::expr::{EvalOptions, StaleAfter};
+use crate::incident::Incident;
+use crate::record::Identity;
+use crate::rule::{Rule, RuleFile};
+use crate::series::SeriesReader;
+use crate::{Error, Nanos, Result, TimeRange};
+
+pub use coverage::{Hole, HoleReason};
+pub use intervals::{poisson, wilson};
+pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
+pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
+
+use coverage::Evaluated;
+use replay::Chunking;
+use sightings::Spans;
+
+/// Rules over a stretch of a recording.
+///
+/// ```
+/// # use memwatch_core::{backtest::Backtest, rule::RuleFile, series::{MemorySeries, Series}, TimeRange, Timestamp};
+/// let rules = RuleFile::from_toml("rules.toml", r#"
+///     [[group]]
+///     name = "demo"
+///     [[group.rule]]
+///     alert = "Many"
+///     expr = "goroutines > 100"
+/// "#).unwrap();
+/// let second = 1_000_000_000;
+/// let recording = MemorySeries { series: vec![Series {
+///     labels: [("__name__", "goroutines"), ("service", "api")].into_iter().collect(),
+///     at_ns: (0..4).map(|i| i * second).collect(),
+///     values: [5.0, 500.0, 500.0, 5.0].into(),
+/// }] };
+/// let outcome = Backtest::new(&rules)
+///     .range(TimeRange { start: Timestamp(0), end: Timestamp(4 * second) })
+///     .run(&recording)
+///     .unwrap();
+/// assert_eq!(outcome.alerts.len(), 1);
+/// assert_eq!(outcome.alerts[0].fired_at, Timestamp(second));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Backtest<'r> {
+    rules: &'r RuleFile,
+    range: Option<TimeRange>,
+    interval: Nanos,
+    phase: Nanos,
+    stale_after: StaleAfter,
+    lookback: Nanos,
+    incidents: Option<Vec<Incident>>,
+    labelled: Option<BTreeSet<Arc<str>>>,
+    recorded: Vec<(Identity, TimeRange)>,
+    grace: Option<Nanos>,
+    lead: Nanos,
+    chunking: Chunking,
+}
+
+impl<'r> Backtest<'r> {
+    /// A backtest of these rules, with the settings of their file.
+    #[must_use]
+    pub fn new(rules: &'r RuleFile) -> Self {
+        let settings = &rules.settings;
+        Backtest {
+            rules,
+            range: None,
+            interval: settings.interval,
+            phase: settings.phase,
+            stale_after: settings.stale_after,
+            lookback: settings.lookback,
+            incidents: None,
+            labelled: None,
+            recorded: Vec::new(),
+            grace: None,
+            lead: Nanos(0),
+            chunking: Chunking::default(),
+        }
+    }
+
+    /// Evaluated are the times in it; needed. Data before it is read as far as expressions look back.
+    #[must_use]
+    pub fn range(mut self, range: TimeRange) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// Interval of groups that give none, instead of the file's; positive.
+    #[must_use]
+    pub fn interval(mut self, interval: Nanos) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Evaluations of groups that give no phase are at `k · interval + phase`, instead of the file's.
+    #[must_use]
+    pub fn phase(mut self, phase: Nanos) -> Self {
+        self.phase = phase;
+        self
+    }
+
+    /// When a series without staleness marker has ended, instead of the file's.
+    #[must_use]
+    pub fn stale_after(mut self, stale_after: StaleAfter) -> Self {
+        self.stale_after = stale_after;
+        self
+    }
+
+    /// What is known to have happened: alerts are scored against it.
+    #[must_use]
+    pub fn incidents(mut self, incidents: Vec<Incident>) -> Self {
+        self.incidents = Some(incidents);
+        self
+    }
+
+    /// The services whose incidents are all known; alerts of others are not scored. Without this, every recorded service: then one
+    /// without incidents is taken to have had none.
+    #[must_use]
+    pub fn labelled(mut self, services: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.labelled = Some(services.into_iter().collect());
+        self
+    }
+
+    /// The processes that the recording holds and when: so that one of which no rule reads anything is told too.
+    #[must_use]
+    pub fn recorded(mut self, processes: impl IntoIterator<Item = (Identity, TimeRange)>) -> Self {
+        self.recorded = processes.into_iter().collect();
+        self
+    }
+
+    /// How long after an incident's end an alert still counts for it. One evaluation by default.
+    #[must_use]
+    pub fn grace(mut self, grace: Nanos) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// How long before an incident's start an alert already counts for it. Not at all by default.
+    #[must_use]
+    pub fn lead(mut self, lead: Nanos) -> Self {
+        self.lead = lead;
+        self
+    }
+
+    /// About how many samples and results are held in memory at once; no result depends on it.
+    #[must_use]
+    pub fn memory_samples(mut self, samples: usize) -> Self {
+        self.chunking.samples = samples.max(1);
+        self
+    }
+
+    /// Evaluates the rules over `reader`, and scores their alerts.
+    ///
+    /// # Errors
+    /// When no range was given, or the data cannot be read. A rule that cannot be evaluated is no error: it is told in the outcome.
+    pub fn run(&self, reader: &dyn SeriesReader) -> Result<Outcome> {
+        let range = self.range.filter(|r| !r.is_empty()).ok_or(Error::Value {
+            expected: "a range of time to evaluate",
+            found: "none".to_owned(),
+        })?;
+        let options = EvalOptions {
+            lookback: self.lookback,
+            stale_after: self.stale_after,
+            // As Prometheus: its default is the evaluation interval of groups that give none.
+            subquery_step: self.interval,
+            ..EvalOptions::default()
+        };
+        let replayed = replay::replay(
+            self.rules,
+            range,
+            self.interval,
+            self.phase,
+            &options,
+            self.chunking,
+            reader,
+        )?;
+        let flat = replay::flat(self.rules);
+        let runs: Vec<replay::RuleRun> = replayed.rules.into_iter().flatten().collect();
+        let mut alive = replayed.sightings.alive();
+        for (who, range) in &self.recorded {
+            alive
+                .entry((who.service.clone(), who.instance.clone()))
+                .or_insert_with(|| Spans::of(vec![(range.start.0, range.end.0)]));
+        }
+        let evaluated: Vec<Evaluated<'_>> = flat
+            .iter()
+            .zip(&runs)
+            .map(|((_, group, rule), run)| Evaluated {
+                rule,
+                steps: run.steps,
+                offset: group.query_offset,
+                runs: &run.gave,
+            })
+            .collect();
+        let mut covered =
+            coverage::coverage(self.rules, range, &evaluated, &replayed.sightings, &alive);
+        drop(evaluated);
+        let mut rules = Vec::new();
+        let mut alerts = Vec::new();
+        for (index, ((_, group, rule), run)) in flat.iter().zip(runs).enumerate() {
+            if let Some(message) = &run.first_error {
+                covered.holes.push(Hole {
+                    rule: Some(index),
+                    service: None,
+                    instance: None,
+                    reason: HoleReason::Failed(message.clone()),
+                    range: None,
+                    evaluations: run.errors,
+                });
+            }
+            rules.push(RuleOutcome {
+                group: group.name.clone(),
+                name: rule.name().clone(),
+                alerting: rule.alerting().is_some(),
+                interval: group.interval.unwrap_or(self.interval),
+                phase: group.phase.unwrap_or(self.phase),
+                evaluations: run.steps.map_or(0, |s| s.count() as u64),
+                unknown: covered.unknown[index],
+                errors: run.errors,
+                first_error: run.first_error,
+                alerts: run.alerts.len() as u64,
+                only_pending: run.only_pending,
+                warnings: run.warnings.into_iter().collect(),
+            });
+            alerts.extend(run.alerts.into_iter().map(|alert| Alert {
+                rule: index,
+                ..alert
+            }));
+        }
+        alerts
+            .sort_by(|a, b| (a.fired_at, a.rule, &a.labels).cmp(&(b.fired_at, b.rule, &b.labels)));
+        let detects: Vec<Vec<Arc<str>>> = flat
+            .iter()
+            .map(|(_, _, rule)| match rule {
+                Rule::Alerting(rule) => rule.detects.clone(),
+                Rule::Recording(_) => Vec::new(),
+            })
+            .collect();
+        let score = self.incidents.as_deref().map(|incidents| {
+            let truth = score::Truth {
+                incidents,
+                labelled: self.labelled.as_ref(),
+                range,
+                grace: self.grace,
+                lead: self.lead,
+                alive: &alive,
+            };
+            score::score(&truth, &rules, &detects, &alerts)
+        });
+        let services: BTreeSet<Arc<str>> = alive.keys().map(|who| who.0.clone()).collect();
+        Ok(Outcome {
+            range,
+            settings: RunSettings {
+                interval: self.interval,
+                phase: self.phase,
+                stale_after: self.stale_after,
+                lookback: self.lookback,
+                grace: self.grace,
+            },
+            rules,
+            alerts,
+            coverage: covered.holes,
+            services: services.into_iter().filter(|s| !s.is_empty()).collect(),
+            score,
+        })
+    }
+}

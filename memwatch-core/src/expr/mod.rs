@@ -1,9 +1,45 @@
-//! PromQL → vectors.
+//! PromQL → vectors: parses an expression and evaluates it at many times at once.
+//!
+//! ```text
+//! text ─► lex ─► parse ─► check (types) ─► Expr ─► eval ─► Evaluated
+//! ```
+//!
+//! The semantics are those of Prometheus 3; what it adds stands in [`RULE_FUNCTIONS`], numbers may carry `k M G T Ki Mi Gi Ti`, and
+//! `$name` stands for a parameter.
 
-/// Why an expression cannot be parsed or evaluated.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct ExprError {
-    /// What is wrong.
-    pub message: String,
-}
+mod aggregate;
+mod ast;
+mod binary;
+mod bits;
+mod check;
+mod error;
+mod eval;
+mod functions;
+mod history;
+mod lex;
+mod options;
+mod parse;
+mod print;
+mod rows;
+#[doc(hidden)]
+pub mod script;
+mod select;
+pub mod staleness;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use ast::{
+    Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Cardinality, Expr, Grouping, Matching,
+    Node, NodeKind, Number, Subquery, TimeShift, VectorSelector,
+};
+pub use bits::Bits;
+pub use error::{ExprError, Span};
+pub use eval::evaluate;
+pub use functions::{Function, RULE_FUNCTIONS, all as all_functions, find as find_function};
+pub use history::Selector;
+pub use options::{EvalOptions, NameRemoval, StaleAfter};
+pub use parse::{MAX_DEPTH, parse, parse_with};
+pub use suggest::closest;
+pub use value::{Annotation, AnnotationLevel, Evaluated, Matrix, StepSeries, Value, ValueType};

@@ -405,3 +405,127 @@ fn sanitized(name: &str) -> String {
         .map(|c| if safe(c) { c } else { '_' })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+
+    /// A reading after `num_gc` cycles, each of which ended at 1000 × its number and paused for its number.
+    fn vars(num_gc: i64, more: &str) -> String {
+        let (mut pauses, mut ends) = (vec![0; 256], vec![0; 256]);
+        for cycle in (num_gc - 255).max(1)..=num_gc {
+            let index = usize::try_from((cycle + 255) % 256).unwrap();
+            (pauses[index], ends[index]) = (cycle, cycle * 1000);
+        }
+        format!(
+            r#"{{"cmdline":["x","-password","secret"],"memstats":{{"HeapAlloc":3,"NumGC":{num_gc},"TotalAlloc":{num_gc},"PauseNs":{pauses:?},"PauseEnd":{ends:?},"BySize":[{{"Size":0,"Mallocs":1,"Frees":1}},{{"Size":8,"Mallocs":5,"Frees":2}},{{"Size":16,"Mallocs":0,"Frees":0}}]}}{more}}}"#
+        )
+    }
+
+    fn line(ts: i64, proc: &str, num_gc: i64) -> String {
+        format!(r#"{{"ts":{ts},{proc}"vars":{}}}"#, vars(num_gc, ""))
+    }
+
+    fn cycles(read: &Collected) -> Vec<i64> {
+        let all = read.gc_pauses.iter();
+        all.map(|(_, pause)| {
+            let cycle = pause.gc_num.unwrap();
+            assert_eq!((pause.at.0, pause.pause.0), (cycle * 1000, cycle));
+            cycle
+        })
+        .collect()
+    }
+
+    #[test]
+    fn new_pauses_come_from_the_ring() {
+        let text = [
+            line(1, "\"proc\":1,", 3),
+            line(2, "\"proc\":1,", 3),
+            line(3, "\"proc\":1,", 258),
+            line(4, "\"proc\":1,", 600),
+            line(5, "\"proc\":2,", 700),
+        ]
+        .join("\n");
+        let read = Collected::of(&Expvar, text.as_bytes());
+        let expected: Vec<i64> = (1..=3)
+            .chain(4..=258)
+            .chain(345..=600)
+            .chain(445..=700)
+            .collect();
+        assert_eq!(cycles(&read), expected);
+        let lost: Vec<Option<i64>> = read.samples.iter().map(|(_, s)| s.pauses_lost).collect();
+        assert_eq!(lost, [None, Some(0), Some(0), Some(86), None]);
+        assert_eq!(read.rejected, []);
+    }
+
+    #[test]
+    fn a_restart_shows_in_falling_counters() {
+        let text = [line(1, "", 9), line(2, "", 4), line(3, "", 5)].join("\n");
+        let read = Collected::of(&Expvar, text.as_bytes());
+        let expected: Vec<i64> = (1..=9).chain(1..=4).chain(5..=5).collect();
+        assert_eq!(cycles(&read), expected);
+    }
+
+    #[test]
+    fn own_variables_become_metrics_and_the_command_line_does_not() {
+        let more = r#","queue.depth":3,"a":{"b c":{"d":1.5,"e":"x","f":true,"g":[1]}},"queue_depth":4,"é":-1"#;
+        let pretty = vars(1, more).replacen('{', "{\n", 1);
+        let pretty = format!("{}\n}}\n", pretty.strip_suffix('}').unwrap());
+        // Go's handler spreads an answer over lines; a second one was cut.
+        let read = Collected::of(
+            &Expvar,
+            format!("{pretty}{{\n\"cmdline\": [\"x\"],\n").as_bytes(),
+        );
+        let rows: Vec<String> = read
+            .metrics
+            .iter()
+            .map(|(_, m)| format!("{}{{{}}} {} {:?}", m.metric, m.labels, m.value, m.kind))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "expvar_a_b_c_d{} 1.5 Untyped",
+                "go_memstats_by_size_mallocs_total{size=\"8\"} 5 Counter",
+                "go_memstats_by_size_frees_total{size=\"8\"} 2 Counter",
+                "expvar_queue_depth{} 3 Untyped",
+                "expvar__{} -1 Untyped",
+            ]
+        );
+        let sample = &read.samples[0].1;
+        assert_eq!(
+            (sample.at.0, sample.process),
+            (1_795_410_189_000_000_000, None)
+        );
+        let fields: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(fields, [(1, "expvar_queue_depth"), (4, "")]);
+        assert!(!format!("{read:?}").contains("secret"));
+    }
+
+    #[test]
+    fn faults_have_a_field() {
+        for (text, field) in [
+            (
+                r#"{"ts":1,"vars":{"memstats":{"HeapAlloc":"x"}}}"#,
+                "memstats.HeapAlloc",
+            ),
+            (
+                r#"{"ts":1,"vars":{"memstats":{"NumGC":1,"PauseNs":[1],"PauseEnd":[1]}}}"#,
+                "memstats.PauseNs",
+            ),
+            (r#"{"ts":"x","vars":{}}"#, "ts"),
+            (r#"{"ts":1,"vars":[]}"#, "vars"),
+            (r#"{"memstats":{"#, "memstats"),
+        ] {
+            let read = Collected::of(&Expvar, text.as_bytes());
+            let fields: Vec<&str> = read.rejected.iter().map(|r| &*r.field).collect();
+            assert_eq!(fields, [field], "{text}");
+        }
+        let read = Collected::with(&Expvar, br#"{"memstats":{}}"#, &Context::default());
+        assert_eq!(read.rejected[0].field, "ts");
+    }
+}

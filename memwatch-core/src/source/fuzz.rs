@@ -103,9 +103,6 @@ impl RecordSink for Collected {
 /// When one of these does not hold.
 pub fn any_bytes(source: &dyn Source, bytes: &[u8]) {
     let _ = recognize(bytes);
-    for artifact in ARTIFACT_SOURCES {
-        let _ = artifact.describe(bytes, "x", &Context::default());
-    }
     let read = Collected::of(source, bytes);
     let lines = 1 + bytes.iter().filter(|b| **b == b'\n').count() as u64;
     for rejection in &read.rejected {
@@ -121,4 +118,12 @@ pub fn any_bytes(source: &dyn Source, bytes: &[u8]) {
     again.failed.clone_from(&whole.failed);
     // NaN is a value, and unequal to itself.
     assert_eq!(format!("{again:?}"), format!("{whole:?}"));
+}
+
+/// Looks at any bytes as each of the formats that are kept whole: nothing panics.
+pub fn any_artifact(bytes: &[u8]) {
+    let _ = recognize(bytes);
+    for artifact in ARTIFACT_SOURCES {
+        let _ = artifact.describe(bytes, "x", &Context::default());
+    }
 }

@@ -7,13 +7,16 @@
 use std::io::BufRead;
 
 use super::gctrace_line::{self, Torn};
+use super::gctrace_process::{
+    Anchor, MAX_PENDING, Process, end_since_start, reject_unplaced, write,
+};
 use super::json_head::json_format;
 use super::line::Lines;
 use super::log_time::{LogTime, log_time};
 use super::output::Output;
 use super::{Context, Source};
-use crate::record::{GcCycle, GcPause, Identity, PauseKind, PauseOrigin, RecordSink};
-use crate::{Nanos, Result, Timestamp};
+use crate::Result;
+use crate::record::{GcCycle, RecordSink};
 
 /// gctrace logs.
 pub(super) struct GcTrace;
@@ -61,17 +64,6 @@ impl Source for GcTrace {
     }
 }
 
-/// Log times that bound a start more closely than this decide at once: closer does not help, @T has milliseconds.
-const CLOSE: i64 = 20_000_000;
-/// Bounds that are farther apart than this at the end decide nothing.
-const WIDEST: i64 = 1_000_000_000;
-/// A logger takes its time a little before it writes, so that bounds may overlap by this much.
-const OVERLAP: i64 = 50_000_000;
-/// Cycles that wait for a bound.
-const MAX_PENDING: usize = 1 << 15;
-/// Ranges of missing cycles that a note spells out.
-const MAX_RANGES: usize = 20;
-
 #[derive(Default)]
 struct Log {
     process: Option<Process>,
@@ -80,57 +72,6 @@ struct Log {
     /// The first and the last timestamp of a log line.
     first_time: Option<LogTime>,
     last_time: Option<LogTime>,
-}
-
-/// Where the cycles of a process are on the wall clock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Anchor {
-    Given(Timestamp),
-    /// By a timestamp on each line.
-    OwnLine,
-    /// By the lines around: somewhere in the `Bounds`.
-    Around(Timestamp),
-}
-
-/// One process of the log.
-struct Process {
-    /// From 1.
-    number: usize,
-    anchor: Option<Anchor>,
-    bounds: Bounds,
-    pending: Vec<(u64, GcCycle)>,
-    unplaced: u64,
-    first: i64,
-    last: i64,
-    last_start: Nanos,
-    /// End of the last cycle since process start.
-    last_end: Nanos,
-    missing: Vec<(i64, i64)>,
-    missing_ranges: usize,
-    missing_count: i64,
-}
-
-/// When a process began, by the log lines around its cycles.
-#[derive(Clone, Copy)]
-struct Bounds {
-    earliest: i64,
-    latest: i64,
-    /// Whether all times that were used say their zone.
-    zoned: bool,
-}
-
-impl Bounds {
-    fn width(&self) -> i64 {
-        self.latest.saturating_sub(self.earliest)
-    }
-
-    fn known(&self) -> bool {
-        self.earliest != i64::MIN && self.latest != i64::MAX
-    }
-
-    fn middle(&self) -> Timestamp {
-        Timestamp(self.earliest.saturating_add(self.width() / 2))
-    }
 }
 
 impl Log {
@@ -283,205 +224,6 @@ impl Log {
     }
 }
 
-impl Process {
-    fn new(number: usize, cycle: &GcCycle, given: Option<Timestamp>) -> Self {
-        Process {
-            number,
-            anchor: given.map(Anchor::Given),
-            bounds: Bounds {
-                earliest: i64::MIN,
-                latest: i64::MAX,
-                zoned: true,
-            },
-            pending: Vec::new(),
-            unplaced: 0,
-            first: cycle.gc_num,
-            last: cycle.gc_num - 1,
-            last_start: Nanos(0),
-            last_end: Nanos(0),
-            missing: Vec::new(),
-            missing_ranges: 0,
-            missing_count: 0,
-        }
-    }
-
-    /// Whether a cycle belongs to a later process: the count begins anew. A line that a collector wrote twice does not count.
-    fn is_over(&self, gc_num: i64, since_start: Nanos) -> bool {
-        let same = gc_num == self.last && since_start == self.last_start;
-        (gc_num <= self.last || since_start < self.last_start) && !same
-    }
-
-    fn count(&mut self, cycle: &GcCycle) {
-        let missing = cycle.gc_num - self.last - 1;
-        if missing > 0 {
-            if self.missing.len() < MAX_RANGES {
-                self.missing.push((self.last + 1, cycle.gc_num - 1));
-            }
-            self.missing_ranges += 1;
-            self.missing_count = self.missing_count.saturating_add(missing);
-        }
-        self.last = cycle.gc_num;
-        self.last_start = cycle.since_start.unwrap_or_default();
-    }
-
-    /// Places the cycles once the bounds are so close that later lines cannot help: the same beginning of a log gives the same times.
-    fn decide_early(&mut self, out: &mut Output<'_>) -> Result<()> {
-        let decided = self.bounds.known() && self.bounds.width() <= CLOSE;
-        if self.anchor.is_none() && decided && self.bounds.width() >= -OVERLAP {
-            self.decide(out)?;
-        }
-        Ok(())
-    }
-
-    /// Places the cycles that wait, or gives them up.
-    fn decide(&mut self, out: &mut Output<'_>) -> Result<()> {
-        if self.anchor.is_none()
-            && self.bounds.known()
-            && (-OVERLAP..=WIDEST).contains(&self.bounds.width())
-        {
-            self.anchor = Some(Anchor::Around(self.bounds.middle()));
-        }
-        for (line, cycle) in self.pending.drain(..) {
-            match self.anchor {
-                Some(Anchor::Given(start) | Anchor::Around(start)) => {
-                    write(line, &cycle, start, out)?;
-                }
-                Some(Anchor::OwnLine) | None => {
-                    self.unplaced += 1;
-                    reject_unplaced(line, out)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Says how the cycles were placed and what is missing.
-    fn report(&self, out: &mut Output<'_>) {
-        let number = self.number;
-        let zone = if self.bounds.zoned {
-            ""
-        } else {
-            "; log times without a zone were read as UTC"
-        };
-        let between = || {
-            let (from, to) = (
-                Timestamp(self.bounds.earliest),
-                Timestamp(self.bounds.latest),
-            );
-            format!("between {from} and {to}")
-        };
-        let placed = match self.anchor {
-            Some(Anchor::Given(start)) => {
-                format!("process {number} is placed by its known start, {start}")
-            }
-            Some(Anchor::OwnLine) => {
-                format!("process {number} is placed by the log times on its gctrace lines{zone}")
-            }
-            Some(Anchor::Around(start)) => {
-                let ms = (self.bounds.width().abs() / 2).max(1_000_000) / 1_000_000;
-                format!(
-                    "process {number} is placed by the log lines around: it began at {start} ± {ms} ms{zone}"
-                )
-            }
-            None if self.bounds.known() => format!(
-                "process {number} is not placed: the log lines around say only that it began {}; give --start TIME",
-                between()
-            ),
-            None => format!(
-                "process {number} is not placed: its GC cycles have no wall clock; give --start TIME, or ingest its recording beside it"
-            ),
-        };
-        out.sink.note(placed);
-        if let Some(Anchor::Given(start)) = self.anchor
-            && self.contradicts(start)
-        {
-            let by = between();
-            out.sink.note(format!(
-                "the known start of process {number}, {start}, looks wrong: by its log lines it began {by}{zone}"
-            ));
-        }
-        if self.first > 1 {
-            let first = self.first;
-            out.sink.note(format!(
-                "process {number} begins with GC cycle {first}: the log is not whole"
-            ));
-        }
-        if self.missing_count > 0 {
-            let ranges: Vec<String> = self
-                .missing
-                .iter()
-                .map(|(from, to)| match from == to {
-                    true => from.to_string(),
-                    false => format!("{from}-{to}"),
-                })
-                .collect();
-            let more = match self.missing_ranges - self.missing.len() {
-                0 => String::new(),
-                more => format!(" and {more} more ranges"),
-            };
-            let (count, ranges) = (self.missing_count, ranges.join(", "));
-            out.sink.note(format!(
-                "process {number}: {count} GC cycles are missing: {ranges}{more}"
-            ));
-        }
-    }
-
-    /// Whether the log lines around say that a start is wrong by more than a second.
-    fn contradicts(&self, start: Timestamp) -> bool {
-        let Bounds {
-            earliest,
-            latest,
-            zoned,
-        } = self.bounds;
-        let off = (earliest.saturating_sub(start.0)).max(start.0.saturating_sub(latest));
-        // Times without a zone may be local: whole quarters of an hour off.
-        const QUARTER: i64 = 15 * 60 * 1_000_000_000;
-        let rest = off.rem_euclid(QUARTER);
-        let local = !zoned && off > QUARTER / 2 && rest.min(QUARTER - rest) < 10_000_000_000;
-        off > 1_000_000_000 && !local
-    }
-}
-
-/// From process start to the end of a cycle.
-fn end_since_start(cycle: &GcCycle) -> Nanos {
-    let phases = [cycle.sweep_termination, cycle.mark, cycle.mark_termination];
-    let wall = phases
-        .iter()
-        .flatten()
-        .fold(0i64, |sum, phase| sum.saturating_add(phase.0));
-    Nanos(cycle.since_start.unwrap_or_default().0.saturating_add(wall))
-}
-
-/// Writes a cycle of a process that began at `start`, and its two pauses.
-fn write(line: u64, cycle: &GcCycle, start: Timestamp, out: &mut Output<'_>) -> Result<()> {
-    let Some(of) = out.context.identity.clone() else {
-        return out.reject_identity(line);
-    };
-    let mut cycle = cycle.clone();
-    cycle.at = start.plus(cycle.since_start.unwrap_or_default());
-    out.sink.gc_cycle(&of, &cycle)?;
-    let mut pause = |of: &Identity, at: Timestamp, pause: Option<Nanos>, kind: PauseKind| {
-        let mut row = GcPause::new(at, pause.unwrap_or_default(), kind, PauseOrigin::GcTrace);
-        row.process = cycle.process;
-        row.gc_num = Some(cycle.gc_num);
-        out.sink.gc_pause(of, &row)
-    };
-    let swept = cycle.at.plus(cycle.sweep_termination.unwrap_or_default());
-    pause(
-        &of,
-        swept,
-        cycle.sweep_termination,
-        PauseKind::SweepTermination,
-    )?;
-    let end = start.plus(end_since_start(&cycle));
-    pause(&of, end, cycle.mark_termination, PauseKind::MarkTermination)
-}
-
-fn reject_unplaced(line: u64, out: &mut Output<'_>) -> Result<()> {
-    let expected = "a wall clock: --start TIME of the process, a recording beside the log, or log lines with timestamps";
-    out.reject(line, "", expected, "a GC cycle without one")
-}
-
 /// Whether a timestamp was put on a gctrace line by a log collector, and does not belong to text of the application before it.
 ///
 /// A collector writes the time, and at most a few words (`stderr F`, a host and a unit), right before the line; or wraps it in JSON.
@@ -498,4 +240,230 @@ fn is_collector(line: &[u8], time: &LogTime, gctrace: usize) -> bool {
     };
     let prose = |text: &[u8]| text.iter().any(|b| matches!(b, b'=' | b';' | b',' | b'"'));
     time.zoned && words(between) <= 4 && words(before) <= 3 && !prose(between) && !prose(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+    use crate::{Bytes, Nanos, Timestamp};
+
+    /// A gctrace line: cycle, milliseconds since process start; the phases take 1, 8 and 0.5 ms.
+    fn gc(number: i64, ms: i64) -> String {
+        let (s, ms) = (ms / 1000, ms % 1000);
+        format!(
+            "gc {number} @{s}.{ms:03}s 5%: 1.0+8.0+0.50 ms clock, 2.0+0.1/4.0/0+1.0 ms cpu, 3->4->1 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 2 P"
+        )
+    }
+
+    fn read(lines: &[String], starts: &[Timestamp]) -> Collected {
+        let context = Context {
+            identity: Some(crate::record::Identity {
+                service: "service".into(),
+                instance: "instance".into(),
+            }),
+            process_starts: starts.to_vec(),
+            ..Context::default()
+        };
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        Collected::with(&GcTrace, text.as_bytes(), &context)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).unwrap()
+    }
+
+    fn times(read: &Collected) -> Vec<(Option<i64>, i64, String)> {
+        let all = read.gc_cycles.iter();
+        all.map(|(_, c)| (c.process, c.gc_num, c.at.to_string()[17..].to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_known_start_places_cycles_and_their_pauses() {
+        let start = at("2026-11-23T05:03:00Z");
+        let read = read(&[gc(1, 1500)], &[start]);
+        let (_, cycle) = &read.gc_cycles[0];
+        assert_eq!(cycle.at, at("2026-11-23T05:03:01.5Z"));
+        assert_eq!(cycle.heap_start, Some(Bytes(3 << 20)));
+        let pauses: Vec<String> = read
+            .gc_pauses
+            .iter()
+            .map(|(_, p)| {
+                let end = p.at.since(start).0;
+                format!(
+                    "{end} {} {:?} {:?} {:?}",
+                    p.pause.0, p.kind, p.origin, p.gc_num
+                )
+            })
+            .collect();
+        assert_eq!(
+            pauses,
+            [
+                "1501000000 1000000 SweepTermination GcTrace Some(1)",
+                "1509500000 500000 MarkTermination GcTrace Some(1)",
+            ]
+        );
+        assert_eq!(
+            read.notes,
+            ["process 1 is placed by its known start, 2026-11-23T05:03:00.000000Z"]
+        );
+    }
+
+    #[test]
+    fn a_number_that_goes_back_is_another_process() {
+        let lines = [
+            gc(1, 100),
+            gc(2, 200),
+            gc(2, 200),
+            gc(5, 300),
+            gc(1, 50),
+            gc(2, 400),
+            gc(3, 100),
+        ];
+        let starts = [at("2026-11-23T05:03:00Z"), at("2026-11-23T05:04:10Z")];
+        let read = read(&lines, &starts);
+        let expected = [
+            (Some(1), 1, "00.100000Z"),
+            (Some(1), 2, "00.200000Z"),
+            // A collector may write a line twice.
+            (Some(1), 2, "00.200000Z"),
+            (Some(1), 5, "00.300000Z"),
+            (Some(2), 1, "10.050000Z"),
+            (Some(2), 2, "10.400000Z"),
+        ];
+        assert_eq!(times(&read), expected.map(|(p, n, t)| (p, n, t.to_owned())));
+        // The time since start went back too: a third process, of which no start is known.
+        assert_eq!(read.rejected.len(), 1);
+        assert_eq!(
+            read.notes[1..],
+            [
+                "process 1: 2 GC cycles are missing: 3-4",
+                "process 2 is placed by its known start, 2026-11-23T05:04:10.000000Z",
+                "process 3 is not placed: its GC cycles have no wall clock; give --start TIME, or ingest its recording beside it",
+                "process 3 begins with GC cycle 3: the log is not whole",
+                "the log has 3 processes, but 2 process starts are known",
+            ]
+        );
+    }
+
+    #[test]
+    fn glued_lines_are_read_and_torn_ones_counted() {
+        let lines = [
+            format!("app line without newline;{}", gc(1, 100)),
+            format!("{}{}", gc(2, 200), gc(3, 300)),
+            "gc 4 @0.400s 5%: level=info msg=\"x\"".to_owned(),
+            "1.0+8.0+0.50 ms clock, 2.0+0.1/4.0/0+1.0 ms cpu, 3->4->1 MB, 4 MB goal, 2 P"
+                .to_owned(),
+            format!("gc 5 @0.5{}", gc(6, 600)),
+            "scav 448 KiB work, 3872 KiB total, 77% util".to_owned(),
+            "GC forced".to_owned(),
+        ];
+        let read = read(&lines, &[at("2026-11-23T05:03:00Z")]);
+        let cycles: Vec<i64> = read.gc_cycles.iter().map(|(_, c)| c.gc_num).collect();
+        assert_eq!(cycles, [1, 2, 3, 6]);
+        let torn: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(torn, [(3, "sweep termination"), (5, "time since start")]);
+        assert_eq!(
+            read.notes[1..],
+            [
+                "process 1: 2 GC cycles are missing: 4-5",
+                "2 gctrace lines are torn by other output and were not read",
+            ]
+        );
+    }
+
+    #[test]
+    fn log_collectors_say_when_a_cycle_ended() {
+        for line in [
+            format!("2026-11-23T05:03:20.5095Z {}", gc(7, 1000)),
+            format!("2026-11-23T05:03:20.5095Z stderr F {}", gc(7, 1000)),
+            format!("api-1  | 2026-11-23T05:03:20.5095Z {}", gc(7, 1000)),
+            format!(
+                "2026-11-23T06:03:20.5095+0100 host api[12]: {}",
+                gc(7, 1000)
+            ),
+            format!(
+                r#"{{"log":"{}\n","stream":"stderr","time":"2026-11-23T05:03:20.5095Z"}}"#,
+                gc(7, 1000)
+            ),
+        ] {
+            let read = read(std::slice::from_ref(&line), &[]);
+            assert_eq!(
+                times(&read),
+                [(Some(1), 7, "20.500000Z".to_owned())],
+                "{line}"
+            );
+            assert_eq!(read.gc_cycles[0].1.forced, Some(false), "{line}");
+            assert!(read.notes[0].contains("log times on its gctrace lines"));
+        }
+    }
+
+    #[test]
+    fn log_lines_around_bound_the_start() {
+        // The process began at 05:03:00; each cycle takes 9.5 ms.
+        let log = |time: &str| format!("api 2026/11/23 05:03:{time} level=info msg=\"x\"");
+        let lines = [
+            log("00.001"),
+            gc(1, 1000),
+            log("01.012"),
+            log("01.900"),
+            gc(2, 1900),
+            gc(3, 5000),
+        ];
+        let read = read(&lines, &[]);
+        assert_eq!(read.rejected, []);
+        let start = read.gc_cycles[0].1.at.minus(Nanos(1_000_000_000));
+        let off = start.since(at("2026-11-23T05:03:00Z")).0.abs();
+        assert!(off <= 6_000_000, "{off}");
+        assert!(
+            read.notes[0].ends_with("log times without a zone were read as UTC"),
+            "{:?}",
+            read.notes
+        );
+    }
+
+    #[test]
+    fn bounds_that_are_far_apart_place_nothing() {
+        let lines = [
+            "ts=2026-11-23T05:03:00Z msg=x".to_owned(),
+            gc(4, 60_000),
+            "ts=2026-11-23T05:09:00Z msg=x".to_owned(),
+            gc(5, 90_000),
+        ];
+        let read = read(&lines, &[]);
+        assert_eq!((read.gc_cycles.len(), read.gc_pauses.len()), (0, 0));
+        let lines: Vec<u64> = read.rejected.iter().map(|r| r.place.line).collect();
+        assert_eq!(lines, [2, 4]);
+        assert!(read.rejected[0].expected.contains("--start"));
+        assert!(
+            read.notes[0].contains("say only that it began between"),
+            "{:?}",
+            read.notes
+        );
+    }
+
+    #[test]
+    fn a_wrong_start_is_said() {
+        let lines = [
+            "ts=2026-11-23T05:03:00Z msg=x".to_owned(),
+            gc(1, 1000),
+            "ts=2026-11-23T05:03:02Z msg=x".to_owned(),
+        ];
+        let right = read(&lines, &[at("2026-11-23T05:03:00.5Z")]);
+        assert_eq!(right.notes.len(), 1);
+        let wrong = read(&lines, &[at("2026-11-23T04:00:00Z")]);
+        assert!(wrong.notes[1].contains("looks wrong"), "{:?}", wrong.notes);
+        assert_eq!(wrong.gc_cycles.len(), 1);
+        // Local times without a zone are whole quarters of an hour off, and say nothing.
+        let local: Vec<String> = lines
+            .iter()
+            .map(|line| line.replace("Z msg", " msg").replace("T05", "T10"))
+            .collect();
+        assert_eq!(read(&local, &[at("2026-11-23T05:03:00.5Z")]).notes.len(), 1);
+    }
 }

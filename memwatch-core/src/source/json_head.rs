@@ -105,9 +105,10 @@ impl<'a> Object<'a> {
             Some(JsonFormat::Labels)
         } else if self.format.starts_with(b"memwatch-samples/") || self.kind == b"sample" {
             Some(JsonFormat::Samples)
-        } else if self.kind == b"metrics" || (has("buckets") && has("kinds")) {
-            Some(JsonFormat::Metrics)
-        } else if self.format.starts_with(b"memwatch-metrics/") {
+        } else if self.kind == b"metrics"
+            || self.format.starts_with(b"memwatch-metrics/")
+            || (has("buckets") && has("kinds"))
+        {
             Some(JsonFormat::Metrics)
         } else if has("trace_id") && has("duration_ns") {
             Some(JsonFormat::Spans)

@@ -280,3 +280,80 @@ fn incident(
         verdict,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_have_verdicts_and_bad_ones_a_place() {
+        let text = br#"{"format": "memwatch-labels/1", "service": "api", "instance": "api-0",
+ "processes": [{"n": 1, "start_unix_ns": 5}, {"n": 2}],
+ "incidents": [
+  {"kind": "heap_leak", "start_unix_ns": 10, "end_unix_ns": 20, "detail": "d"},
+  {"kind": "heap_leak", "start": "2026-11-23T05:00:00Z", "end": "2026-11-23T04:00:00Z"},
+  {"kind": "mine", "service": "other", "start": "2026-11-23T05:00:00Z", "end": "2026-11-23T06:00:00Z"},
+  {"start_unix_ns": 10, "end_unix_ns": 20}],
+ "benign": [{"kind": "restart", "start_unix_ns": 1, "end_unix_ns": 2}],
+ "unlabelled": [{"what": "gc_pause", "at_unix_ns": 7}, {"what": "gap", "at_unix_ns": 7, "gap_ns": 3}]}"#;
+        let read = read_labels(text, &Context::default()).unwrap();
+        assert_eq!(read.process_starts, [Timestamp(5)]);
+        assert_eq!(read.identity.map(|of| of.instance), Some("api-0".into()));
+        let seen: Vec<String> = read
+            .incidents
+            .iter()
+            .map(|i| {
+                let length = i.range.duration().0;
+                format!("{} {} {length} {:?}", i.service, i.kind, i.verdict)
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "api heap_leak 10 Wrong",
+                "other mine 3600000000000 Wrong",
+                "api restart 1 Benign",
+                "api gc_pause 0 Unlabelled",
+                "api gap 3 Unlabelled",
+            ]
+        );
+        let places: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (2, "processes[1].start_unix_ns"),
+                (5, "incidents[1].end"),
+                (7, "incidents[3].kind"),
+            ]
+        );
+    }
+
+    #[test]
+    fn another_shape_is_an_error_with_a_line() {
+        for (text, message) in [
+            (
+                "{\"format\":\"memwatch-labels/2\"}",
+                "l.json: expected in `format` memwatch-labels/1, found memwatch-labels/2",
+            ),
+            (
+                "{\"format\":\"memwatch-labels/1\",\n\"benign\":{}}",
+                "l.json:2: expected in `benign` a sequence, found map",
+            ),
+            (
+                "{\"service\":\"a\"}",
+                "l.json:1: expected in `format` a value, found nothing",
+            ),
+        ] {
+            let context = Context {
+                input: "l.json".into(),
+                ..Context::default()
+            };
+            let error = read_labels(text.as_bytes(), &context).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

@@ -2,11 +2,10 @@
 //!
 //! Series get the names that client_golang's Go collector gives them, so that rules written for scrapes work on recordings.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::BufRead;
-use std::sync::Arc;
 
+use hashbrown::HashMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -106,9 +105,9 @@ struct JsonLine<'a> {
     #[serde(borrow)]
     instance: Option<Text<'a>>,
     #[serde(borrow)]
-    buckets: Option<HashMap<Text<'a>, Vec<Text<'a>>>>,
+    buckets: Option<std::collections::HashMap<Text<'a>, Vec<Text<'a>>>>,
     #[serde(borrow)]
-    kinds: Option<HashMap<Text<'a>, Text<'a>>>,
+    kinds: Option<std::collections::HashMap<Text<'a>, Text<'a>>>,
     #[serde(borrow)]
     values: Option<Values<'a>>,
 }
@@ -187,14 +186,13 @@ impl<'de> Visitor<'de> for AnyValue<'_> {
     }
 }
 
-/// A metric as it is written.
+/// A metric as it is written: its rows, of which only time and value change from reading to reading.
 struct Metric {
-    scalar: Arc<str>,
-    kind: MetricKind,
-    bucket: Arc<str>,
-    count: Arc<str>,
-    /// The label of each boundary; `None` for the infinite ones.
-    edges: Vec<Option<Arc<str>>>,
+    scalar: MetricSample,
+    /// Of a histogram, a row for each boundary; `None` for the infinite ones.
+    edges: Vec<Option<MetricSample>>,
+    infinite: MetricSample,
+    count: MetricSample,
 }
 
 #[derive(Default)]
@@ -207,7 +205,6 @@ struct Reader {
     kinds: HashMap<String, String>,
     /// Names seen since the meta line. They are the runtime's, so they are few; `None` for those that are not stored.
     metrics: HashMap<String, Option<Metric>>,
-    infinite: Option<Arc<str>>,
 }
 
 /// More names than any Go version has times ten: what is beyond does not come from `runtime/metrics`.
@@ -267,11 +264,16 @@ impl Reader {
         let Some(read) = &line.values else {
             return out.reject(number, "values", "an object of metrics", "nothing");
         };
-        let own = |text: &'_ Option<Text<'_>>| text.as_ref().map(|t| t.as_str().to_owned());
-        let (service, instance) = (own(&line.service), own(&line.instance));
+        let (service, instance) = (&line.service, &line.instance);
         let of = self.identities.get(
-            service.as_deref().or(self.service.as_deref()),
-            instance.as_deref().or(self.instance.as_deref()),
+            service
+                .as_ref()
+                .map(Text::as_str)
+                .or(self.service.as_deref()),
+            instance
+                .as_ref()
+                .map(Text::as_str)
+                .or(self.instance.as_deref()),
             out.context.identity.as_ref(),
         );
         let Some(of) = of else {
@@ -293,12 +295,7 @@ impl Reader {
                 Value::None => continue,
             };
             match self.metric(name) {
-                Some(metric) => {
-                    let labels = Arc::default();
-                    let row =
-                        MetricSample::new(at, metric.scalar.clone(), labels, scalar, metric.kind);
-                    out.sink.metric(&of, &row)?;
-                }
+                Some(metric) => emit(&mut metric.scalar, at, scalar, &of, out)?,
                 None if name.starts_with("/godebug/") => {}
                 None => reject_name(number, name, out)?,
             }
@@ -315,10 +312,6 @@ impl Reader {
         of: &Identity,
         out: &mut Output<'_>,
     ) -> Result<()> {
-        let infinite = self
-            .infinite
-            .get_or_insert_with(|| "le=\"+Inf\"".into())
-            .clone();
         let Some(metric) = self.metric(name) else {
             return reject_name(line, name, out);
         };
@@ -333,34 +326,24 @@ impl Reader {
             let expected = format!("ascending buckets below {buckets}");
             return out.reject(line, field(), expected, format!("{counts:?}"));
         }
-        let mut emit = |metric: &Arc<str>, labels: &Arc<str>, value: u64| {
-            let row = MetricSample::new(
-                at,
-                metric.clone(),
-                labels.clone(),
-                value as f64,
-                MetricKind::SparseHistogram,
-            );
-            out.sink.metric(of, &row)
-        };
         let (mut total, mut written) = (0u64, usize::MAX);
         for (bucket, count) in counts.iter().filter(|(_, count)| *count > 0) {
             let lower = usize::try_from(*bucket).unwrap_or(0);
-            if let (Some(le), true) = (&metric.edges[lower], written != lower) {
-                emit(&metric.bucket, le, total)?;
+            if let (Some(row), true) = (&mut metric.edges[lower], written != lower) {
+                emit(row, at, total as f64, of, out)?;
             }
             total = total.saturating_add(*count);
-            if let Some(le) = &metric.edges[lower + 1] {
-                emit(&metric.bucket, le, total)?;
+            if let Some(row) = &mut metric.edges[lower + 1] {
+                emit(row, at, total as f64, of, out)?;
             }
             written = lower + 1;
         }
-        emit(&metric.bucket, &infinite, total)?;
-        emit(&metric.count, &Arc::default(), total)
+        emit(&mut metric.infinite, at, total as f64, of, out)?;
+        emit(&mut metric.count, at, total as f64, of, out)
     }
 
     /// How `name` is written; `None` when it is not a name of `runtime/metrics`, or not to be stored.
-    fn metric(&mut self, name: &str) -> Option<&Metric> {
+    fn metric(&mut self, name: &str) -> Option<&mut Metric> {
         if !self.metrics.contains_key(name) {
             if self.metrics.len() >= MAX_METRICS {
                 return None;
@@ -368,7 +351,7 @@ impl Reader {
             let metric = self.describe(name);
             self.metrics.insert(name.to_owned(), metric);
         }
-        self.metrics.get(name)?.as_ref()
+        self.metrics.get_mut(name)?.as_mut()
     }
 
     fn describe(&self, name: &str) -> Option<Metric> {
@@ -387,22 +370,39 @@ impl Reader {
         } else {
             ""
         };
+        let row = |suffix: &str, labels: &str, kind| {
+            let name = format!("{base}{suffix}");
+            MetricSample::new(Timestamp(0), name.into(), labels.into(), 0.0, kind)
+        };
+        let bucket = |le: &str| {
+            let labels = format!("le=\"{le}\"");
+            row("_bucket", &labels, MetricKind::SparseHistogram)
+        };
         let edges = self.boundaries.get(name).map(Vec::as_slice);
         Some(Metric {
-            scalar: format!("{base}{suffix}").into(),
-            kind,
-            bucket: format!("{base}_bucket").into(),
-            count: format!("{base}_count").into(),
+            scalar: row(suffix, "", kind),
             edges: edges
                 .unwrap_or_default()
                 .iter()
-                .map(|edge| {
-                    edge.is_finite()
-                        .then(|| format!("le=\"{}\"", go_float(*edge)).into())
-                })
+                .map(|edge| edge.is_finite().then(|| bucket(&go_float(*edge))))
                 .collect(),
+            infinite: bucket("+Inf"),
+            count: row("_count", "", MetricKind::SparseHistogram),
         })
     }
+}
+
+/// Writes a row of a reading.
+fn emit(
+    row: &mut MetricSample,
+    at: Timestamp,
+    value: f64,
+    of: &Identity,
+    out: &mut Output<'_>,
+) -> Result<()> {
+    row.at = at;
+    row.value = value;
+    out.sink.metric(of, row)
 }
 
 fn reject_name(line: u64, name: &str, out: &mut Output<'_>) -> Result<()> {

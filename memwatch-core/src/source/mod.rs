@@ -10,6 +10,7 @@ mod expvar;
 pub mod fuzz;
 mod gctrace;
 mod gctrace_line;
+mod gctrace_process;
 mod intern;
 mod json;
 mod json_head;

@@ -6,17 +6,15 @@ use hashbrown::HashMap;
 
 use super::intern::{Identities, Strings};
 use super::scraped_sample::{Part, part};
-use crate::Labels;
-use crate::record::{Identity, MetricKind};
+use crate::record::{Identity, MetricKind, MetricSample};
+use crate::{Labels, Timestamp};
 
 /// A series as it is written.
-#[derive(Clone)]
 pub(crate) struct Series {
     /// `None` when neither the labels nor the context say whose it is.
     pub(crate) of: Option<Identity>,
-    pub(crate) metric: Arc<str>,
-    pub(crate) labels: Arc<str>,
-    pub(crate) kind: MetricKind,
+    /// Its row, of which only time and value change from sample to sample.
+    pub(crate) row: MetricSample,
     /// The field of a memory sample that it is.
     pub(crate) part: Option<&'static Part>,
     /// The label `version`, for `go_info`.
@@ -26,7 +24,8 @@ pub(crate) struct Series {
 /// All series seen.
 #[derive(Default)]
 pub(crate) struct SeriesTable {
-    known: HashMap<Box<[u8]>, Series>,
+    indices: HashMap<Box<[u8]>, usize>,
+    series: Vec<Series>,
     identities: Identities,
     strings: Strings,
 }
@@ -43,20 +42,26 @@ impl SeriesTable {
         text: &[u8],
         given: Option<&Identity>,
         kind: impl FnOnce(&str) -> MetricKind,
-    ) -> Result<&Series, &'static str> {
-        if !self.known.contains_key(text) {
-            let series = self.read(text, given, kind)?;
-            if self.known.len() >= MAX_SERIES {
-                self.known.clear();
+    ) -> Result<&mut Series, &'static str> {
+        let index = match self.indices.get(text) {
+            Some(index) => *index,
+            None => {
+                let series = self.read(text, given, kind)?;
+                if self.series.len() >= MAX_SERIES {
+                    self.clear();
+                }
+                self.indices.insert(text.into(), self.series.len());
+                self.series.push(series);
+                self.series.len() - 1
             }
-            self.known.insert(text.into(), series);
-        }
-        Ok(&self.known[text])
+        };
+        Ok(&mut self.series[index])
     }
 
     /// Forgets all series: what `given` stands for has changed.
     pub(crate) fn clear(&mut self) {
-        self.known.clear();
+        self.indices.clear();
+        self.series.clear();
     }
 
     fn read(
@@ -73,9 +78,13 @@ impl SeriesTable {
         let version = labels.get("version");
         Ok(Series {
             of,
-            kind: kind(name),
-            metric: self.strings.get(name),
-            labels: self.strings.get(&rest.canonical()),
+            row: MetricSample::new(
+                Timestamp(0),
+                self.strings.get(name),
+                self.strings.get(&rest.canonical()),
+                0.0,
+                kind(name),
+            ),
             part: part(name),
             version: (!version.is_empty()).then(|| version.into()),
         })
@@ -214,7 +223,7 @@ mod tests {
             let of = series.of.as_ref().unwrap();
             let shown = format!(
                 "{}/{} {}{{{}}}",
-                of.service, of.instance, series.metric, series.labels
+                of.service, of.instance, series.row.metric, series.row.labels
             );
             assert_eq!(shown, expected);
         }

@@ -12,7 +12,7 @@ use super::prometheus_families::{Families, TYPES};
 use super::prometheus_series::{self, SeriesTable};
 use super::scraped_sample::Scraped;
 use super::{Context, Source};
-use crate::record::{Identity, MetricSample, RecordSink};
+use crate::record::{Identity, RecordSink};
 use crate::{Result, Timestamp};
 
 /// Prometheus text and OpenMetrics.
@@ -78,7 +78,7 @@ impl Source for PrometheusText {
                 None => out.reject_length(line.number)?,
             }
         }
-        reader.flush(&mut out)
+        flush(&mut reader.open, &mut out)
     }
 }
 
@@ -188,10 +188,10 @@ impl Reader {
         let mut words = text.split_ascii_whitespace();
         match words.next() {
             Some("SCRAPE") => {
-                self.flush(out)?;
+                flush(&mut self.open, out)?;
                 self.scrape(line, &text, out)
             }
-            Some("EOF") => self.flush(out),
+            Some("EOF") => flush(&mut self.open, out),
             Some("TYPE") => {
                 let (name, kind) = (words.next(), words.next());
                 let known = name.zip(kind).is_some_and(|(name, kind)| {
@@ -269,54 +269,179 @@ impl Reader {
         let Some(of) = &series.of else {
             return out.reject_identity(line);
         };
-        let row = MetricSample::new(
-            at,
-            series.metric.clone(),
-            series.labels.clone(),
-            value,
-            series.kind,
-        );
-        out.sink.metric(of, &row)?;
+        series.row.at = at;
+        series.row.value = value;
+        out.sink.metric(of, &series.row)?;
         let Some(part) = series.part else {
             return Ok(());
         };
-
-        let (of, version, metric) = (of.clone(), series.version.clone(), series.metric.clone());
-        let index = match self.open.iter().rposition(|(open, _)| *open == of) {
+        let index = match self.open.iter().rposition(|(open, _)| open == of) {
             // A field that comes again, or another time, begins another scrape.
             Some(index) if self.open[index].1.has(part) || self.open[index].1.row.at != at => {
                 let done = std::mem::replace(&mut self.open[index].1, Scraped::new(at));
-                write(&of, done, out)?;
+                write(of, done, out)?;
                 index
             }
             Some(index) => index,
             None => {
                 if self.open.len() >= MAX_OPEN {
-                    self.flush(out)?;
+                    flush(&mut self.open, out)?;
                 }
-                self.open.push((of, Scraped::new(at)));
+                self.open.push((of.clone(), Scraped::new(at)));
                 self.open.len() - 1
             }
         };
-        let set = self.open[index].1.set(part, value_text, version.as_ref());
-        match set {
+        let version = series.version.as_ref();
+        match self.open[index].1.set(part, value_text, version) {
             Ok(()) => Ok(()),
-            Err(expected) => out.reject(line, &*metric, expected, value_text),
+            Err(expected) => out.reject(line, &*series.row.metric, expected, value_text),
         }
     }
+}
 
-    /// Writes the samples of the scrape that has ended.
-    fn flush(&mut self, out: &mut Output<'_>) -> Result<()> {
-        for (of, scraped) in self.open.drain(..) {
-            write(&of, scraped, out)?;
-        }
-        Ok(())
+/// Writes the samples of a scrape that has ended.
+fn flush(open: &mut Vec<(Identity, Scraped)>, out: &mut Output<'_>) -> Result<()> {
+    for (of, scraped) in open.drain(..) {
+        write(&of, scraped, out)?;
     }
+    Ok(())
 }
 
 fn write(of: &Identity, scraped: Scraped, out: &mut Output<'_>) -> Result<()> {
     match scraped.finish() {
         Some(row) => out.sink.sample(of, &row),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+    use crate::{Bytes, Nanos};
+
+    fn rows(read: &Collected) -> Vec<String> {
+        read.metrics
+            .iter()
+            .map(|(of, m)| {
+                let ms = m.at.0 / 1_000_000;
+                let of = format!("{}/{}", of.service, of.instance);
+                format!(
+                    "{of} {}{{{}}} {} {:?} {ms}",
+                    m.metric, m.labels, m.value, m.kind
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn samples_have_identity_kind_and_time() {
+        let text = r#"# HELP a Text.
+# TYPE a counter
+a_total 1 1795410241867
+a_total{job="j",instance="i:1",code="200"} +Inf # {trace_id="x"} 0.5 1795410241.1
+a_created 1.7954e9
+# TYPE h histogram
+h_bucket{le="0.5"} 2 # {id="}"} 1
+h_sum	3
+up{service="s"} NaN 1795410241.5
+plain 4e3 1795410241
+"#;
+        let read = Collected::of(&PrometheusText, text.as_bytes());
+        assert_eq!(
+            rows(&read),
+            [
+                "service/instance a_total{} 1 Counter 1795410241867",
+                "j/i:1 a_total{code=\"200\"} inf Counter 1795410189000",
+                "service/instance a_created{} 1795400000 Gauge 1795410189000",
+                "service/instance h_bucket{le=\"0.5\"} 2 Histogram 1795410189000",
+                "service/instance h_sum{} 3 Histogram 1795410189000",
+                "s/instance up{} NaN Untyped 1795410241500",
+                "service/instance plain{} 4000 Untyped 1795410241000",
+            ]
+        );
+        assert_eq!((read.samples.len(), read.rejected.len()), (0, 0));
+    }
+
+    #[test]
+    fn scrapes_of_a_go_program_are_memory_samples_too() {
+        let scrape = |ms: i64, heap: i64| {
+            format!(
+                "# SCRAPE target=web ts_ms={ms} dur_ms=3.30 bytes=1\ngo_info{{version=\"go1.19.8\"}} 1\ngo_goroutines 9\n\
+                 go_memstats_heap_alloc_bytes {heap}\ngo_memstats_next_gc_bytes 4.194304e+06\nprocess_start_time_seconds 1.79541e+09\n\
+                 process_cpu_seconds_total 1.5\n"
+            )
+        };
+        let text = format!(
+            "{}{}go_memstats_heap_alloc_bytes 7\ngo_memstats_sys_bytes{{job=\"other\"}} 5\n",
+            scrape(1_795_410_241_000, 100),
+            scrape(1_795_410_242_000, 200)
+        );
+        let context = Context::default();
+        let read = Collected::with(&PrometheusText, text.as_bytes(), &context);
+        let seen: Vec<String> = read
+            .samples
+            .iter()
+            .map(|(of, s)| {
+                let heap = s.heap_alloc.map(|b| b.0);
+                let of = format!("{}/{}", of.service, of.instance);
+                format!(
+                    "{of} {} {heap:?} {:?} {:?}",
+                    s.at.0 / 1_000_000,
+                    s.sys,
+                    s.goroutines
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "web/web 1795410241000 Some(100) None Some(9)",
+                // Said twice in one scrape: a scrape of its own.
+                "web/web 1795410242000 Some(200) None Some(9)",
+                "web/web 1795410242000 Some(7) None None",
+                "other/web 1795410242000 None Some(Bytes(5)) None",
+            ]
+        );
+        let first = &read.samples[0].1;
+        assert_eq!(first.go_version.as_deref(), Some("go1.19.8"));
+        assert_eq!(first.next_gc, Some(Bytes(4_194_304)));
+        assert_eq!(
+            first.uptime,
+            Some(Nanos(410_241 * 1_000_000_000 - 410_000 * 1_000_000_000))
+        );
+        assert_eq!(
+            (first.cpu_user, first.process, first.num_gc),
+            (None, None, None)
+        );
+        assert_eq!(read.metrics.len(), 14);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let text = "a 1\n# SCRAPE target=t ts_ms=x\nb 2\n# SCRAPE target=t ts_ms=1795410241000\nc{ 3\nd x\ne 1 2 3\nf 1 soon\n1g 1\n# TYPE h number\nh 1\ngo_memstats_frees_total 1.5\ni 12";
+        let read = Collected::with(&PrometheusText, text.as_bytes(), &Context::default());
+        let seen: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, "timestamp"),
+                (2, "ts_ms"),
+                (3, "timestamp"),
+                (5, "labels"),
+                (6, "value"),
+                (7, "value"),
+                (8, "timestamp"),
+                (9, "series"),
+                (10, "# TYPE"),
+                (12, "go_memstats_frees_total"),
+                (13, ""),
+            ]
+        );
+        assert_eq!(rows(&read).len(), 2);
     }
 }

@@ -1,8 +1,8 @@
 //! Samples NDJSON: what the recorder writes, one reading of `runtime.MemStats` a line, with every new pause.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
+use hashbrown::HashMap;
 use serde::Deserialize;
 
 use super::intern::{Identities, Strings};
@@ -179,15 +179,19 @@ impl Reader {
         }
 
         let now = Counters::of(&row);
-        let before = self.before.get(&of).copied();
+        let before = match (self.before.get_mut(&of), now) {
+            (Some(before), Some(now)) => Some(std::mem::replace(before, now)),
+            (before, None) => before.copied(),
+            (None, Some(now)) => {
+                self.before.insert(of.clone(), now);
+                None
+            }
+        };
         let continued = before
             .zip(now)
             .filter(|(before, now)| before.continued_by(now));
         let overflow = continued.map(|(before, now)| before.lost_until(&now));
         row.pauses_lost = line.pauses_dropped.map(|n| n.0).max(overflow);
-        if let Some(now) = now {
-            self.before.insert(of.clone(), now);
-        }
         out.sink.sample(&of, &row)?;
         let pauses = line.pauses.as_deref().unwrap_or_default();
         let first = first_cycle(&row, pauses, continued.map(|(before, _)| before));
@@ -292,4 +296,167 @@ pub fn read_processes(input: &mut dyn BufRead) -> Result<RecordedProcesses> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+
+    fn read(lines: &[&str]) -> Collected {
+        Collected::of(&SamplesNdjson, lines.join("\n").as_bytes())
+    }
+
+    #[test]
+    fn lines_take_from_the_meta_line_what_they_lack() {
+        let read = read(&[
+            r#"{"type":"meta","format":"memwatch-samples/1","service":"api","instance":"api-0","version":"v1","go":"go1.27.3","proc":2}"#,
+            r#"{"type":"sample","ts":1000,"unknown":[{"a":1}],"memstats":{"HeapAlloc":5,"BySize":[1]},"goroutines":3}"#,
+            r#"{"ts":2000,"instance":"api-1","version":"v2","memstats":{},"cpu_user_us":7,"cpu_sys_us":8}"#,
+            "",
+            r#"{"type":"meta","format":"memwatch-samples/1"}"#,
+            r#"{"type":"sample","ts":3000}"#,
+        ]);
+        let rows: Vec<String> = read
+            .samples
+            .iter()
+            .map(|(of, row)| {
+                let (version, go) = (row.version.as_deref(), row.go_version.as_deref());
+                let process = row.process;
+                format!(
+                    "{}/{} {} {version:?} {go:?} {process:?}",
+                    of.service, of.instance, row.at.0
+                )
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                r#"api/api-0 1000 Some("v1") Some("go1.27.3") Some(2)"#,
+                r#"api/api-1 2000 Some("v2") Some("go1.27.3") Some(2)"#,
+                "service/instance 3000 None None None",
+            ]
+        );
+        let (first, second) = (&read.samples[0].1, &read.samples[1].1);
+        assert_eq!(first.heap_alloc, Some(Bytes(5)));
+        assert_eq!((first.heap_sys, first.goroutines), (None, Some(3)));
+        assert_eq!(
+            (second.cpu_user, second.cpu_system),
+            (Some(Nanos(7_000)), Some(Nanos(8_000)))
+        );
+        assert_eq!(read.rejected, []);
+    }
+
+    #[test]
+    fn without_an_identity_lines_are_rejected() {
+        let text = br#"{"type":"sample","ts":1,"service":"api"}"#;
+        let read = Collected::with(&SamplesNdjson, text, &Context::default());
+        assert_eq!((read.samples.len(), read.rejected.len()), (0, 1));
+        assert_eq!(read.rejected[0].field, "service");
+    }
+
+    #[test]
+    fn numbers_beyond_63_bits_are_limits_or_wrong() {
+        let most = u64::MAX;
+        let line = format!(
+            r#"{{"type":"sample","ts":1,"memlimit":{most},"gogc":-1,"memstats":{{"NextGC":{most},"TotalAlloc":9223372036854775807}}}}"#
+        );
+        let read = read(&[
+            &line,
+            &format!(r#"{{"type":"sample","ts":2,"memstats":{{"Sys":1,"TotalAlloc":{most}}}}}"#),
+            r#"{"type":"sample","ts":3,"cpu_user_us":9223372036854775807}"#,
+            r#"{"type":"sample","ts":4,"memstats":{"HeapAlloc":1.5}}"#,
+            r#"{"type":"sample","ts":5,"memstats":{"HeapAlloc":"#,
+            r#"{"type":"other","ts":6}"#,
+            r#"{"type":"sample"}"#,
+        ]);
+        let row = &read.samples[0].1;
+        assert_eq!(row.memory_limit, Some(Bytes(i64::MAX)));
+        assert_eq!(
+            (row.next_gc, row.total_alloc),
+            (Some(Bytes(i64::MAX)), Some(Bytes(i64::MAX)))
+        );
+        assert_eq!((read.samples.len(), row.gogc), (1, Some(-1)));
+        let places: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (2, "memstats.TotalAlloc"),
+                (3, "cpu_user_us"),
+                (4, "memstats.HeapAlloc"),
+                (5, "memstats.HeapAlloc"),
+                (6, "type"),
+                (7, "ts"),
+            ]
+        );
+        assert_eq!(read.rejected[2].found, "floating point 1.5");
+    }
+
+    #[test]
+    fn lost_pauses_and_restarts_show_in_the_counters() {
+        let line = |ts: i64, num_gc: i64, total: i64, more: &str| {
+            format!(
+                r#"{{"type":"sample","ts":{ts},"memstats":{{"NumGC":{num_gc},"TotalAlloc":{total},"LastGC":{ts}}}{more}}}"#
+            )
+        };
+        let read = read(&[
+            &line(10, 2, 10, r#","pauses":[[9,1],[10,2]]"#),
+            &line(
+                20,
+                300,
+                20,
+                r#","pauses":[[19,3],[20,4]],"pauses_dropped":5"#,
+            ),
+            &line(30, 700, 30, r#","pauses_dropped":0"#),
+            // A restart, seen by counters that fall.
+            &line(40, 1, 5, r#","pauses":[[40,6]]"#),
+            // More pauses than cycles since the reading before: which ones they are is not known.
+            &line(50, 2, 6, r#","pauses":[[49,7],[50,8]]"#),
+            // The newest pause is not the last cycle's.
+            &line(60, 3, 7, r#","pauses":[[59,9]]"#),
+        ]);
+        let lost: Vec<Option<i64>> = read.samples.iter().map(|(_, s)| s.pauses_lost).collect();
+        assert_eq!(lost, [None, Some(42), Some(144), None, Some(0), Some(0)]);
+        let pauses: Vec<(i64, i64, Option<i64>)> = read
+            .gc_pauses
+            .iter()
+            .map(|(_, p)| (p.at.0, p.pause.0, p.gc_num))
+            .collect();
+        assert_eq!(
+            pauses,
+            [
+                (9, 1, Some(1)),
+                (10, 2, Some(2)),
+                (19, 3, Some(299)),
+                (20, 4, Some(300)),
+                (40, 6, Some(1)),
+                (49, 7, None),
+                (50, 8, None),
+                (59, 9, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn process_starts_are_read() {
+        let text = [
+            r#"{"type":"meta","proc":1,"ts":1000000000007}"#,
+            r#"{"type":"sample","proc":1,"ts":1000200000000,"uptime_ns":200000000,"service":"a","instance":"b"}"#,
+            r#"{"type":"sample","proc":1,"ts":1000400000000,"uptime_ns":400000000,"service":"a","instance":"b"}"#,
+            "torn",
+            r#"{"type":"sample","proc":2,"ts":9000200000000,"uptime_ns":200000000,"service":"a","instance":"b"}"#,
+        ]
+        .join("\n");
+        let read = read_processes(&mut text.as_bytes()).unwrap();
+        assert_eq!(read.identity.map(|of| of.instance), Some("b".into()));
+        // To the nanosecond what the meta line says, and from the uptime where there is none near.
+        assert_eq!(
+            read.starts,
+            [Timestamp(1_000_000_000_007), Timestamp(9_000_000_000_000)]
+        );
+    }
 }

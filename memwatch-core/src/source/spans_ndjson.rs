@@ -115,3 +115,38 @@ impl Reader {
         out.sink.span(&of, &self.row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+
+    #[test]
+    fn spans_need_an_id_a_start_and_a_duration() {
+        let text = [
+            r#"{"trace_id":"t","kind":"server","service":"api","instance":"api-0","route":"/v1/a","start_unix_ns":5,"duration_ns":6,"status":200,"sampled":"slow","x":1}"#,
+            r#"{"trace_id":"t","start_unix_ns":7,"duration_ns":8}"#,
+            r#"{"trace_id":"","start_unix_ns":7,"duration_ns":8}"#,
+            r#"{"start_unix_ns":7,"duration_ns":8}"#,
+            r#"{"trace_id":"t","start_unix_ns":7,"duration_ns":-8}"#,
+        ]
+        .join("\n");
+        let read = Collected::of(&SpansNdjson, text.as_bytes());
+        let (of, span) = &read.spans[0];
+        assert_eq!((&*of.service, &*of.instance), ("api", "api-0"));
+        let expected = Span {
+            at: Timestamp(5),
+            trace_id: "t".into(),
+            route: Some("/v1/a".into()),
+            kind: Some("server".into()),
+            duration: Nanos(6),
+            status: Some(200),
+            sampled: Some("slow".into()),
+        };
+        assert_eq!(*span, expected);
+        assert_eq!(&*read.spans[1].0.service, "service");
+        assert_eq!(read.spans[1].1.route, None);
+        let fields: Vec<&str> = read.rejected.iter().map(|r| &*r.field).collect();
+        assert_eq!(fields, ["trace_id", "trace_id", "duration_ns"]);
+    }
+}

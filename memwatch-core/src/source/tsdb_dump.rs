@@ -10,7 +10,7 @@ use super::prometheus_families::conventional_kind;
 use super::prometheus_series::{self, SeriesTable};
 use super::prometheus_text::number;
 use super::{Context, Source};
-use crate::record::{MetricSample, RecordSink};
+use crate::record::RecordSink;
 use crate::{Result, Timestamp};
 
 /// `promtool tsdb dump`.
@@ -101,12 +101,48 @@ fn sample(line: u64, text: &[u8], table: &mut SeriesTable, out: &mut Output<'_>)
     let Some(of) = &series.of else {
         return out.reject_identity(line);
     };
-    let row = MetricSample::new(
-        at,
-        series.metric.clone(),
-        series.labels.clone(),
-        value,
-        series.kind,
-    );
-    out.sink.metric(of, &row)
+    series.row.at = at;
+    series.row.value = value;
+    out.sink.metric(of, &series.row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fuzz::Collected;
+
+    #[test]
+    fn lines_of_a_dump_are_metrics() {
+        let text = r#"{__name__="go_goroutines", instance="127.0.0.1:2019", job="caddy"} 16 1795410241867
+{GOARCH="amd64", __name__="go_info_ext"} 1 1795410241867
+{__name__="x_bucket", le="+Inf"} NaN 1795410241867
+
+{__name__="h"} {count:1, sum:2} 1795410241867
+{job="x"} 1 1795410241867
+{__name__="cut"} 1 17954102"#;
+        assert!(TsdbDump.recognizes(text.as_bytes()));
+        let read = Collected::of(&TsdbDump, text.as_bytes());
+        let rows: Vec<String> = read
+            .metrics
+            .iter()
+            .map(|(of, m)| {
+                let of = format!("{}/{}", of.service, of.instance);
+                format!("{of} {}{{{}}} {} {:?}", m.metric, m.labels, m.value, m.kind)
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "caddy/127.0.0.1:2019 go_goroutines{} 16 Gauge",
+                "service/instance go_info_ext{GOARCH=\"amd64\"} 1 Gauge",
+                "service/instance x_bucket{le=\"+Inf\"} NaN Untyped",
+            ]
+        );
+        let seen: Vec<(u64, &str)> = read
+            .rejected
+            .iter()
+            .map(|r| (r.place.line, &*r.field))
+            .collect();
+        assert_eq!(seen, [(5, "value"), (6, "series"), (7, "")]);
+    }
 }

@@ -281,7 +281,7 @@ fn speed() {
         };
         let mut best = f64::INFINITY;
         let mut rows = 0;
-        for _ in 0..7 {
+        for _ in 0..40 {
             let mut sink = Discarding(0);
             let begin = Instant::now();
             source

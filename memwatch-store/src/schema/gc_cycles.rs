@@ -7,20 +7,21 @@ use super::{
 };
 use crate::buffer::Columns;
 
+// Phases have two significant digits in gctrace, so that few values repeat: 1.2 to 1.3 bytes by dictionary, 1.8 to 2.6 otherwise.
 const COLUMNS: &[Column] = &[
     TS,
     SERVICE,
     INSTANCE,
     delta("gc_num"),
     boolean("forced"),
-    noisy("sweep_termination_ns"),
-    noisy("mark_ns"),
-    noisy("mark_termination_ns"),
-    noisy("cpu_sweep_termination_ns"),
-    noisy("cpu_mark_assist_ns"),
-    noisy("cpu_mark_background_ns"),
-    noisy("cpu_mark_idle_ns"),
-    noisy("cpu_mark_termination_ns"),
+    constant("sweep_termination_ns"),
+    constant("mark_ns"),
+    constant("mark_termination_ns"),
+    constant("cpu_sweep_termination_ns"),
+    constant("cpu_mark_assist_ns"),
+    constant("cpu_mark_background_ns"),
+    constant("cpu_mark_idle_ns"),
+    constant("cpu_mark_termination_ns"),
     noisy("heap_start_bytes"),
     noisy("heap_end_bytes"),
     noisy("heap_live_bytes"),

@@ -1,7 +1,11 @@
 //! `metrics`: one value of any other series.
 //!
-//! Sorted by series before time: the rows of one series lie together, so that reading one touches few pages, and its timestamps and
-//! values compress against each other.
+//! Sorted by series before time: the rows of one series lie together, so that reading one touches few pages, and values compress
+//! against those before. On 1.4 million real rows 0.95 bytes a row against 1.22 sorted by time, each with its best encodings (ZSTD 1):
+//! values need 0.65 against 0.89, labels 0.03 against 0.20.
+//!
+//! The series of one instance repeat the same timestamps one after the other, which zstd folds when they are plain (0.23 bytes a row)
+//! and cannot see behind differences (1.07). Values by byte streams take 0.65, plain 0.76, by dictionary 1.13.
 
 use memwatch_core::record::{Identity, MetricKind, MetricSample};
 
@@ -9,12 +13,15 @@ use super::{Column, ColumnEncoding, INSTANCE, Row, SERVICE, TS, Table, TableDef,
 use crate::buffer::Columns;
 
 const COLUMNS: &[Column] = &[
-    TS,
+    Column {
+        encoding: ColumnEncoding::Plain,
+        ..TS
+    },
     SERVICE,
     INSTANCE,
     text("metric").required(),
     text("labels").required(),
-    float("value", ColumnEncoding::Dictionary),
+    float("value", ColumnEncoding::ByteStreamSplit),
     text("kind"),
 ];
 

@@ -23,7 +23,7 @@ use crate::{Error, Result, Shared};
 
 /// A segment that is open for reading.
 pub(crate) struct SegmentReader {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) segment: Arc<Segment>,
     path: PathBuf,
     metadata: Arc<ParquetMetaData>,
@@ -61,6 +61,11 @@ impl SegmentReader {
             path,
             metadata,
         })
+    }
+
+    /// Where the file lay when it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How many columns the file has: later versions of a table add some at the end.

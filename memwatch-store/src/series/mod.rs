@@ -1,31 +1,369 @@
 //! The store as series, for expressions.
+//!
+//! Three kinds of tables answer: the columns of `samples` under the names of `names.rs`, `gc_pauses` as a histogram and as raw
+//! pauses, and `metrics` under the names that were recorded. Where a recorded and a derived series have the same name and labels the
+//! recorded one wins, for all of time. Every series has the labels `job` (the service), `service` and `instance`.
 
-use std::sync::Arc;
+mod blocks;
+mod frame;
+mod names;
+mod pauses;
+mod recorded;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use memwatch_core::labels::METRIC_NAME;
+use memwatch_core::record::Identity;
 use memwatch_core::series::{Series, SeriesReader};
-use memwatch_core::{Matcher, Window};
+use memwatch_core::{Labels, MatchOp, Matcher, Window};
 
-use crate::Snapshot;
+use self::frame::{Frame, micros_of};
+use self::names::{
+    NAMES, Name, PAUSE_HISTOGRAMS, PAUSE_SECONDS, Part, RECORDED_PAUSE_HISTOGRAMS, pause_part,
+};
+use self::pauses::{EDGES, History};
+use self::recorded::Catalog;
+use crate::cache::{Lru, locked};
+use crate::schema::Table;
+use crate::segment::SegmentReader;
+use crate::{Result, Snapshot};
 
-/// Series over a snapshot.
+/// Instants of instances kept for the next selector: those of one chunk of a backtest.
+const FRAME_BYTES: usize = 24 << 20;
+
+/// Series over a snapshot. What was read is kept, within bounds, for the next selector.
+///
+/// A selector without a name gives each quantity once, under its main names; one with a regular expression over the name also looks at
+/// the short names.
 pub struct StoreSeries {
-    _snapshot: Snapshot,
+    snapshot: Snapshot,
+    /// The instances of `samples` and of `gc_pauses`.
+    sampled: BTreeSet<Identity>,
+    paused: BTreeSet<Identity>,
+    catalog: OnceLock<Catalog>,
+    frames: Mutex<Lru<(Identity, Window), Arc<Frame>>>,
+    histories: Mutex<HashMap<Identity, Arc<History>>>,
 }
 
 impl StoreSeries {
     pub(crate) fn new(snapshot: Snapshot) -> StoreSeries {
+        let instances = |table: Table| {
+            let segments = snapshot.segments(table).iter();
+            segments
+                .flat_map(|s| &s.instances)
+                .map(|i| i.identity.clone())
+                .collect()
+        };
         StoreSeries {
-            _snapshot: snapshot,
+            sampled: instances(Table::Samples),
+            paused: instances(Table::GcPauses),
+            snapshot,
+            catalog: OnceLock::new(),
+            frames: Mutex::new(Lru::new(FRAME_BYTES)),
+            histories: Mutex::default(),
         }
+    }
+
+    fn catalog(&self) -> Result<&Catalog> {
+        if let Some(catalog) = self.catalog.get() {
+            return Ok(catalog);
+        }
+        let catalog = Catalog::read(&self.snapshot)?;
+        Ok(self.catalog.get_or_init(|| catalog))
+    }
+
+    fn history(&self, of: &Identity) -> Result<Arc<History>> {
+        if let Some(history) = locked(&self.histories).get(of) {
+            return Ok(Arc::clone(history));
+        }
+        let history = Arc::new(History::read(&self.snapshot, of)?);
+        locked(&self.histories).insert(of.clone(), Arc::clone(&history));
+        Ok(history)
+    }
+
+    /// The readings of an instance inside of a window.
+    fn frame(&self, of: &Identity, window: Window) -> Result<Arc<Frame>> {
+        let key = (of.clone(), window);
+        if let Some(frame) = locked(&self.frames).get(&key) {
+            return Ok(frame);
+        }
+        let (from_us, to_us) = micros_of(window);
+        let mut stretches = Vec::new();
+        for segment in self.snapshot.segments(Table::Samples) {
+            let Some(rows) = segment.instance(of) else {
+                continue;
+            };
+            if rows.max_us < from_us || to_us < rows.min_us {
+                continue;
+            }
+            let reader = Arc::new(SegmentReader::open(&self.snapshot.shared, segment)?);
+            let found = reader.rows_in(|i| (i.identity == *of).then_some((from_us, to_us)));
+            stretches.extend(found.into_iter().map(|rows| (Arc::clone(&reader), rows)));
+        }
+        let process = Table::Samples.def().index_of("process");
+        let frame = Arc::new(Frame::new(stretches, window, process)?);
+        let bytes = frame.bytes() + 128;
+        locked(&self.frames).put(key, Arc::clone(&frame), bytes);
+        Ok(frame)
+    }
+
+    fn select_named(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        window: Window,
+    ) -> Result<Vec<Series>> {
+        let catalog = self.catalog()?;
+        let mut found = Vec::new();
+        // Which instances have a series of this name, without labels of its own, from a source that goes before.
+        let mut taken: BTreeSet<Identity> = BTreeSet::new();
+        let mut recorded = |metric: &str,
+                            factor: f64,
+                            taken: &mut BTreeSet<Identity>,
+                            but: &BTreeSet<Identity>| {
+            let mut now: BTreeSet<Identity> = BTreeSet::new();
+            for series in catalog.named(metric) {
+                let plain = label_set(metric, &series.identity, None);
+                if series.labels == plain {
+                    now.insert(series.identity.clone());
+                }
+            }
+            let wanted =
+                |s: &recorded::Recorded| !taken.contains(&s.identity) && !but.contains(&s.identity);
+            found.extend(catalog.select(metric, name, factor, matchers, window, wanted)?);
+            taken.extend(now);
+            Ok::<_, crate::Error>(())
+        };
+        let nobody = BTreeSet::new();
+        recorded(name, 1.0, &mut taken, &nobody)?;
+        if let Some(entry) = names::find(name) {
+            for other in entry.names.iter().filter(|n| **n != name) {
+                recorded(other, 1.0, &mut taken, &nobody)?;
+            }
+            let mut stands_in = taken.clone();
+            for (other, factor) in entry.same_as {
+                recorded(other, *factor, &mut stands_in, &self.sampled)?;
+            }
+            self.derive(entry, name, &taken, matchers, window, &mut found)?;
+        }
+        if let Some((base, part)) = pause_part(name) {
+            self.pause_histogram(base, part, matchers, window, &mut found)?;
+        }
+        if name == PAUSE_SECONDS {
+            for of in self.paused.iter().filter(|of| !taken.contains(*of)) {
+                let labels = label_set(name, of, None);
+                if matchers.iter().all(|m| m.matches(&labels)) {
+                    let (at_ns, values) = self.history(of)?.raw(&self.snapshot, of, window)?;
+                    found.push(Series {
+                        labels,
+                        at_ns,
+                        values,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A quantity from the columns of `samples`.
+    fn derive(
+        &self,
+        entry: &Name,
+        name: &str,
+        taken: &BTreeSet<Identity>,
+        matchers: &[Matcher],
+        window: Window,
+        found: &mut Vec<Series>,
+    ) -> Result<()> {
+        let def = Table::Samples.def();
+        let columns: Vec<usize> = entry
+            .columns
+            .iter()
+            .filter_map(|c| def.index_of(c))
+            .collect();
+        for of in self.sampled.iter().filter(|of| !taken.contains(*of)) {
+            let labels = label_set(name, of, None);
+            if !matchers.iter().all(|m| m.matches(&labels)) {
+                continue;
+            }
+            let (at_ns, values) = self.frame(of, window)?.points(&columns, entry.scale, 1.0)?;
+            found.push(Series {
+                labels,
+                at_ns,
+                values,
+            });
+        }
+        Ok(())
+    }
+
+    /// A part of the histogram of pauses. A recorded histogram is taken whole or not at all: edges of two would not fit together.
+    fn pause_histogram(
+        &self,
+        base: &str,
+        part: Part,
+        matchers: &[Matcher],
+        window: Window,
+        found: &mut Vec<Series>,
+    ) -> Result<()> {
+        let catalog = self.catalog()?;
+        let has_recorded = |base: &str| -> BTreeSet<Identity> {
+            let parts = Part::ALL
+                .into_iter()
+                .map(|part| format!("{base}{}", part.suffix()));
+            parts
+                .flat_map(|name| catalog.named(&name))
+                .map(|s| s.identity.clone())
+                .collect()
+        };
+        let name = format!("{base}{}", part.suffix());
+        let taken = has_recorded(base);
+        for of in self.paused.iter().filter(|of| !taken.contains(*of)) {
+            let labels = label_set(&name, of, None);
+            let candidates: Vec<(usize, Labels)> = match part {
+                Part::Bucket => (0..EDGES.len())
+                    .map(|e| (e, labels.with("le", EDGES[e].1)))
+                    .collect(),
+                Part::Count | Part::Sum => vec![(0, labels)],
+            };
+            let asked: Vec<(usize, Labels)> = candidates
+                .into_iter()
+                .filter(|(_, labels)| matchers.iter().all(|m| m.matches(labels)))
+                .collect();
+            if asked.is_empty() {
+                continue;
+            }
+            let readings = match self.sampled.contains(of) {
+                true => Some(self.frame(of, window)?),
+                false => None,
+            };
+            let parts: Vec<(Part, usize)> = asked.iter().map(|(edge, _)| (part, *edge)).collect();
+            let (at_ns, columns) = self.history(of)?.histogram(
+                &self.snapshot,
+                of,
+                window,
+                readings.as_deref(),
+                &parts,
+            )?;
+            for ((_, labels), values) in asked.into_iter().zip(columns) {
+                found.push(Series {
+                    labels,
+                    at_ns: Arc::clone(&at_ns),
+                    values: values.into(),
+                });
+            }
+        }
+        if base == PAUSE_HISTOGRAMS[0] {
+            let mut answered: BTreeSet<Identity> = taken.union(&self.paused).cloned().collect();
+            for other in RECORDED_PAUSE_HISTOGRAMS {
+                let recorded = format!("{other}{}", part.suffix());
+                let wanted = |s: &recorded::Recorded| !answered.contains(&s.identity);
+                found.extend(catalog.select(&recorded, &name, 1.0, matchers, window, wanted)?);
+                answered.extend(has_recorded(other));
+            }
+        }
+        Ok(())
+    }
+
+    /// All names that answer, each with whether it is a main name (and not another word for one).
+    fn names(&self) -> Result<BTreeMap<Arc<str>, bool>> {
+        let catalog = self.catalog()?;
+        let mut all: BTreeMap<Arc<str>, bool> = catalog
+            .by_name
+            .keys()
+            .map(|name| (Arc::clone(name), true))
+            .collect();
+        let mut add = |name: &str, main: bool| {
+            let is_main = all.entry(name.into()).or_insert(main);
+            *is_main |= main;
+        };
+        for entry in NAMES {
+            let answers = entry
+                .names
+                .iter()
+                .chain(entry.same_as.iter().map(|(name, _)| name));
+            if !self.sampled.is_empty() {
+                entry.names.iter().for_each(|name| add(name, true));
+                entry.aliases.iter().for_each(|name| add(name, false));
+            } else if answers
+                .into_iter()
+                .any(|name| !catalog.named(name).is_empty())
+            {
+                entry
+                    .names
+                    .iter()
+                    .chain(entry.aliases)
+                    .for_each(|name| add(name, false));
+            }
+        }
+        let histogram = |base: &str| Part::ALL.map(|part| format!("{base}{}", part.suffix()));
+        if !self.paused.is_empty() {
+            add(PAUSE_SECONDS, true);
+            histogram(PAUSE_HISTOGRAMS[0])
+                .iter()
+                .for_each(|name| add(name, true));
+            histogram(PAUSE_HISTOGRAMS[1])
+                .iter()
+                .for_each(|name| add(name, false));
+        } else if RECORDED_PAUSE_HISTOGRAMS.iter().any(|base| {
+            histogram(base)
+                .iter()
+                .any(|name| !catalog.named(name).is_empty())
+        }) {
+            histogram(PAUSE_HISTOGRAMS[0])
+                .iter()
+                .for_each(|name| add(name, false));
+        }
+        Ok(all)
+    }
+
+    fn try_select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        let (by_name, others): (Vec<&Matcher>, Vec<&Matcher>) =
+            matchers.iter().partition(|m| m.name() == METRIC_NAME);
+        let others: Vec<Matcher> = others.into_iter().cloned().collect();
+        let accepted = |name: &str| by_name.iter().all(|m| m.accepts(name));
+        let equal = by_name.iter().find(|m| m.op() == MatchOp::Equal);
+        let names: Vec<Arc<str>> = match equal {
+            Some(matcher) => vec![matcher.value().into()],
+            None => {
+                let also_short = by_name.iter().any(|m| m.op() == MatchOp::Regex);
+                let all = self.names()?.into_iter();
+                all.filter(|(_, main)| *main || also_short)
+                    .map(|(name, _)| name)
+                    .collect()
+            }
+        };
+        let mut found = Vec::new();
+        for name in names.iter().filter(|name| accepted(name)) {
+            found.extend(self.select_named(name, &others, window)?);
+        }
+        found.retain(|series| !series.at_ns.is_empty());
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
     }
 }
 
 impl SeriesReader for StoreSeries {
-    fn select(&self, _: &[Matcher], _: Window) -> memwatch_core::Result<Vec<Series>> {
-        Ok(Vec::new())
+    fn select(&self, matchers: &[Matcher], window: Window) -> memwatch_core::Result<Vec<Series>> {
+        Ok(self.try_select(matchers, window)?)
     }
 
     fn metric_names(&self) -> memwatch_core::Result<Vec<Arc<str>>> {
-        Ok(Vec::new())
+        Ok(self.names()?.into_keys().collect())
     }
+}
+
+/// The labels of a series: its own, its name and whose it is.
+fn label_set(name: &str, of: &Identity, own: Option<&Labels>) -> Labels {
+    let own = own
+        .into_iter()
+        .flat_map(Labels::iter)
+        .map(|(n, v)| (Arc::from(n), Arc::from(v)));
+    let whose = [
+        (Arc::from(METRIC_NAME), Arc::from(name)),
+        (Arc::from("job"), Arc::clone(&of.service)),
+        (Arc::from("service"), Arc::clone(&of.service)),
+        (Arc::from("instance"), Arc::clone(&of.instance)),
+    ];
+    own.chain(whose).collect::<Labels>()
 }

@@ -77,7 +77,7 @@ fn more_rows_than_a_buffer_holds() {
 }
 
 /// Every `*.parquet` below a folder: what an engine that reads it by a glob sees.
-pub fn parquet_files(root: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn parquet_files(root: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();

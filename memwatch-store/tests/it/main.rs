@@ -2,9 +2,11 @@
 
 mod crash;
 mod damage;
+mod docs;
 mod idempotence;
 mod ingest;
 #[cfg(feature = "sql")]
 mod query;
 mod round_trip;
 mod rows;
+mod series;

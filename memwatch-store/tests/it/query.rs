@@ -327,8 +327,8 @@ fn answers_are_files_for_others() {
     writer.commit(&[]).unwrap();
     let engine = Engine::new(&store.snapshot().unwrap()).unwrap();
     let mut file = Vec::new();
-    memwatch_store::query::write_parquet(engine.sql("SELECT * FROM metrics").unwrap(), &mut file)
-        .unwrap();
+    let rows = engine.sql("SELECT * FROM metrics").unwrap();
+    memwatch_store::query::write_parquet(&rows.schema(), rows, &mut file).unwrap();
     assert_eq!(
         (&file[..4], &file[file.len() - 4..]),
         (&b"PAR1"[..], &b"PAR1"[..])

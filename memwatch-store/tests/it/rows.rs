@@ -14,17 +14,17 @@ use memwatch_core::{Bytes, Nanos, TimeRange, Timestamp};
 use memwatch_store::{Instances, Snapshot, Table, Writer};
 
 /// 2026-11-23T00:00:00Z in nanoseconds.
-pub const DAY: i64 = 1_795_392_000_000_000_000;
-pub const MS: i64 = 1_000_000;
+pub(crate) const DAY: i64 = 1_795_392_000_000_000_000;
+pub(crate) const MS: i64 = 1_000_000;
 
-pub fn identity(n: usize) -> Identity {
+pub(crate) fn identity(n: usize) -> Identity {
     Identity {
         service: format!("service-{}", n / 2).into(),
         instance: format!("instance-{n}").into(),
     }
 }
 
-pub fn sample(at_ns: i64, heap: Option<i64>) -> MemorySample {
+pub(crate) fn sample(at_ns: i64, heap: Option<i64>) -> MemorySample {
     let mut row = MemorySample::default();
     row.at = Timestamp(at_ns);
     row.process = Some(1);
@@ -35,7 +35,7 @@ pub fn sample(at_ns: i64, heap: Option<i64>) -> MemorySample {
     row
 }
 
-pub fn metric(at_ns: i64, name: &str, labels: &str, value: f64) -> MetricSample {
+pub(crate) fn metric(at_ns: i64, name: &str, labels: &str, value: f64) -> MetricSample {
     MetricSample::new(
         Timestamp(at_ns),
         name.into(),
@@ -45,7 +45,7 @@ pub fn metric(at_ns: i64, name: &str, labels: &str, value: f64) -> MetricSample 
     )
 }
 
-pub fn pause(at_ns: i64, pause_ns: i64, origin: PauseOrigin) -> GcPause {
+pub(crate) fn pause(at_ns: i64, pause_ns: i64, origin: PauseOrigin) -> GcPause {
     let mut row = GcPause::new(
         Timestamp(at_ns),
         Nanos(pause_ns),
@@ -58,7 +58,8 @@ pub fn pause(at_ns: i64, pause_ns: i64, origin: PauseOrigin) -> GcPause {
 
 /// One row of any table that a [`RecordSink`] takes.
 #[derive(Debug, Clone)]
-pub enum AnyRow {
+#[allow(clippy::large_enum_variant)] // A handful of rows.
+pub(crate) enum AnyRow {
     Sample(Identity, MemorySample),
     Cycle(Identity, GcCycle),
     Pause(Identity, GcPause),
@@ -68,7 +69,7 @@ pub enum AnyRow {
     Artifact(Identity, Artifact, Vec<u8>),
 }
 
-pub fn write(writer: &mut Writer, rows: &[AnyRow]) {
+pub(crate) fn write(writer: &mut Writer, rows: &[AnyRow]) {
     for row in rows {
         match row {
             AnyRow::Sample(of, row) => writer.sample(of, row),
@@ -84,7 +85,7 @@ pub fn write(writer: &mut Writer, rows: &[AnyRow]) {
 }
 
 /// A few rows of every table.
-pub fn of_every_table() -> Vec<AnyRow> {
+pub(crate) fn of_every_table() -> Vec<AnyRow> {
     let of = identity(0);
     let mut cycle = GcCycle::default();
     cycle.at = Timestamp(DAY + 5 * MS);
@@ -132,7 +133,7 @@ pub fn of_every_table() -> Vec<AnyRow> {
 }
 
 /// All rows of a table as text, sorted.
-pub fn dump(snapshot: &Snapshot, table: Table) -> Vec<String> {
+pub(crate) fn dump(snapshot: &Snapshot, table: Table) -> Vec<String> {
     let scan = snapshot
         .scan(table, None, TimeRange::ALL, &Instances::All)
         .unwrap();
@@ -141,7 +142,7 @@ pub fn dump(snapshot: &Snapshot, table: Table) -> Vec<String> {
     rows
 }
 
-pub fn lines(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn lines(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("NULL");
     // Arrow formats times by the name of a zone only with a database of zones, which this crate does not need.
     let columns: Vec<ArrayRef> = batch
@@ -168,12 +169,12 @@ pub fn lines(batch: &RecordBatch) -> Vec<String> {
 }
 
 /// All rows of all tables.
-pub fn dump_all(snapshot: &Snapshot) -> Vec<(Table, Vec<String>)> {
+pub(crate) fn dump_all(snapshot: &Snapshot) -> Vec<(Table, Vec<String>)> {
     Table::all()
         .map(|table| (table, dump(snapshot, table)))
         .collect()
 }
 
-pub fn text(value: &str) -> Arc<str> {
+pub(crate) fn text(value: &str) -> Arc<str> {
     value.into()
 }

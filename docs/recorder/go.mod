@@ -1,0 +1,3 @@
+module memwatch.dev/recorder
+
+go 1.19

@@ -1,0 +1,608 @@
+//! A backtest for people: incidents, rules, alerts, what could not be evaluated, settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use memwatch_core::backtest::{AlertVerdict, Ended, HoleReason, Outcome, Score, Scored};
+use memwatch_core::rule::RuleFile;
+use memwatch_core::{Labels, Nanos, Timestamp};
+
+use super::backtest_json::policy;
+use super::table::{Column, Style, draw};
+use super::{Output, clean, grouped};
+
+/// What evaluates: part of every report, because it decides outcomes.
+pub const ENGINE: &str = concat!(
+    "memwatch ",
+    env!("CARGO_PKG_VERSION"),
+    ", PromQL as of Prometheus 3"
+);
+
+/// Alerts that are listed one by one.
+const ALERTS_MAX: usize = 60;
+/// Gaps of the recording that are listed one by one.
+const GAPS_MAX: usize = 8;
+
+/// A backtest and where it came from.
+pub struct Shown<'a> {
+    /// The rule file as the user named it.
+    pub rules_path: &'a Path,
+    /// The data as the user named it.
+    pub data_path: &'a Path,
+    /// The rules.
+    pub file: &'a RuleFile,
+    /// What was found.
+    pub outcome: &'a Outcome,
+    /// Which commit of the store was read.
+    pub data_commit: u64,
+}
+
+/// The report.
+pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()> {
+    let outcome = shown.outcome;
+    let clock = Clock::of(outcome);
+    head(out, shown)?;
+    if let Some(scored) = &outcome.score {
+        incidents(out, outcome, scored, &clock, style)?;
+    }
+    rules(out, shown, style)?;
+    alerts(out, outcome, &clock, style)?;
+    coverage(out, outcome, &clock, style)?;
+    settings(out, shown, style)
+}
+
+fn title(out: &mut Output, style: Style, text: &str) -> anyhow::Result<()> {
+    match style {
+        Style::Plain => writeln!(out, "\n{text}")?,
+        Style::Markdown => writeln!(out, "\n## {text}\n")?,
+    }
+    Ok(())
+}
+
+fn head(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
+    let outcome = shown.outcome;
+    let day = |at: Timestamp| {
+        let at = DateTime::from_timestamp_nanos(at.0);
+        at.format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let services = match outcome.services.len() {
+        1 => "1 service".to_owned(),
+        n => format!("{n} services"),
+    };
+    writeln!(
+        out,
+        "{} on {}: {} to {} UTC ({}), {services}",
+        clean(&shown.rules_path.to_string_lossy(), false),
+        clean(&shown.data_path.to_string_lossy(), false),
+        day(outcome.range.start),
+        day(outcome.range.end),
+        lasted(outcome.range.duration()),
+    )?;
+    let fired = outcome.alerts.len();
+    let alerts = format!(
+        "{} alert{} fired",
+        grouped(fired as u64),
+        if fired == 1 { "" } else { "s" }
+    );
+    match outcome.score.as_ref() {
+        Some(scored) => {
+            let all = &scored.all;
+            writeln!(
+                out,
+                "{alerts}: {} true, {} duplicate, {} false; {} of {} incidents caught",
+                all.true_alerts, all.duplicates, all.false_alerts, all.hit, all.incidents
+            )?;
+        }
+        None => writeln!(
+            out,
+            "{alerts}; no incidents are known, so none is right or wrong (--labels FILE gives some)"
+        )?,
+    }
+    Ok(())
+}
+
+fn incidents(
+    out: &mut Output,
+    outcome: &Outcome,
+    scored: &Scored,
+    clock: &Clock,
+    style: Style,
+) -> anyhow::Result<()> {
+    if scored.incidents.is_empty() {
+        return Ok(());
+    }
+    title(out, style, "Incidents")?;
+    let columns = [
+        Column::text("service"),
+        Column::text("incident"),
+        Column::text("start"),
+        Column::number("lasts"),
+        Column::number("caught"),
+        Column::text("by"),
+    ];
+    let rows: Vec<Vec<String>> = scored
+        .incidents
+        .iter()
+        .map(|found| {
+            let by = &found.detected_by;
+            let mut names: Vec<&str> = by.iter().map(|d| &*outcome.rules[d.rule].name).collect();
+            let more = names.len().saturating_sub(2);
+            names.truncate(2);
+            let mut by_text = names.join(", ");
+            if more > 0 {
+                by_text += &format!(" +{more}");
+            }
+            vec![
+                cut(&found.incident.service, 18),
+                cut(&found.incident.kind, 20),
+                clock.show(found.incident.range.start),
+                lasted(found.incident.range.duration()),
+                by.first()
+                    .map_or("missed".to_owned(), |d| format!("+{}", lasted(d.delay))),
+                cut(&by_text, 40),
+            ]
+        })
+        .collect();
+    write!(out, "{}", draw(&columns, &rows, style))?;
+    if scored.outside > 0 {
+        writeln!(out, "{} incidents lie outside of the range", scored.outside)?;
+    }
+    Ok(())
+}
+
+fn rules(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()> {
+    let outcome = shown.outcome;
+    title(out, style, "Rules")?;
+    let mut columns = vec![Column::text("rule"), Column::number("alerts")];
+    let scored = outcome.score.as_ref();
+    if scored.is_some() {
+        for name in [
+            "true",
+            "dup",
+            "false",
+            "other",
+            "recall",
+            "precision",
+            "detect",
+        ] {
+            columns.push(Column::number(name));
+        }
+    }
+    columns.push(Column::number("unknown"));
+    let mut rows = Vec::new();
+    let alerting = outcome.rules.iter().enumerate().filter(|(_, r)| r.alerting);
+    for (index, rule) in alerting {
+        let mut row = vec![cut(&rule.name, 32), grouped(rule.alerts)];
+        if let Some((_, score)) = scored.and_then(|s| s.rules.iter().find(|(i, _)| *i == index)) {
+            row.extend(figures(score));
+        }
+        row.push(unknown(rule.unknown, rule.errors, rule.evaluations));
+        rows.push(row);
+    }
+    if let Some(scored) = scored {
+        let mut row = vec!["all".to_owned(), grouped(outcome.alerts.len() as u64)];
+        row.extend(figures(&scored.all));
+        row.push(String::new());
+        rows.push(row);
+    }
+    write!(out, "{}", draw(&columns, &rows, style))?;
+    let recording = outcome.rules.iter().filter(|r| !r.alerting).count();
+    if recording > 0 {
+        writeln!(out, "and {recording} recording rules")?;
+    }
+    if let Some(scored) = scored {
+        writeln!(out, "{}", summary(&scored.all))?;
+    }
+    Ok(())
+}
+
+/// The figures over all rules, in words.
+fn summary(all: &Score) -> String {
+    let mut parts = Vec::new();
+    let share = |name: &str, value: Option<f64>, interval: Option<(f64, f64)>| {
+        let (value, (low, high)) = (value?, interval?);
+        Some(format!("{name} {value:.2} (95 %: {low:.2} to {high:.2})"))
+    };
+    parts.extend(share("recall", all.recall, all.recall_interval));
+    parts.extend(share("precision", all.precision, all.precision_interval));
+    if let (Some(skill), chance) = (all.skill, all.chance) {
+        parts.push(format!("by chance {chance:.2}, skill {skill:.2}"));
+    }
+    if let (Some(rate), Some((low, high))) = (all.false_per_series_day, all.false_interval) {
+        let per_hour = |v: f64| v / 24.0;
+        parts.push(format!(
+            "{:.2} false alerts per process-hour ({:.2} to {:.2})",
+            per_hour(rate),
+            per_hour(low),
+            per_hour(high)
+        ));
+    }
+    if all.ignored + all.unscored > 0 {
+        parts.push(format!(
+            "{} alerts count for nothing ({} in unlabelled stretches, {} of services without labels)",
+            all.ignored + all.unscored,
+            all.ignored,
+            all.unscored
+        ));
+    }
+    wrapped(&parts, "; ")
+}
+
+/// Parts on as many lines of at most 100 characters as they need.
+fn wrapped(parts: &[String], between: &str) -> String {
+    let mut text = String::new();
+    let mut length = 0;
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            let breaks = length + between.len() + part.len() > 100;
+            text.push_str(if breaks { ";\n" } else { between });
+            length = if breaks { 0 } else { length + between.len() };
+        }
+        text.push_str(part);
+        length += part.len();
+    }
+    text
+}
+
+fn figures(score: &Score) -> [String; 7] {
+    let share = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.2}"));
+    let detect = match (score.hit, score.detect_median) {
+        (0, _) => "–".to_owned(),
+        (_, Some(median)) => lasted(median),
+        (_, None) => "missed".to_owned(),
+    };
+    [
+        grouped(score.true_alerts),
+        grouped(score.duplicates),
+        grouped(score.false_alerts),
+        grouped(score.other_kind),
+        share(score.recall),
+        share(score.precision),
+        detect,
+    ]
+}
+
+fn unknown(unknown: u64, errors: u64, evaluations: u64) -> String {
+    let blind = unknown + errors;
+    if evaluations == 0 {
+        "never run".to_owned()
+    } else if blind == 0 {
+        "0 %".to_owned()
+    } else {
+        let share = 100.0 * blind as f64 / evaluations as f64;
+        if share < 0.1 {
+            "<0.1 %".to_owned()
+        } else {
+            format!("{share:.1} %")
+        }
+    }
+}
+
+fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> anyhow::Result<()> {
+    if outcome.alerts.is_empty() {
+        return Ok(());
+    }
+    title(out, style, "Alerts")?;
+    let scored = outcome.score.as_ref();
+    let mut columns = vec![
+        Column::text("fired"),
+        Column::number("for"),
+        Column::text("rule"),
+        Column::text("of"),
+        Column::number("value"),
+        Column::number("peak"),
+    ];
+    if scored.is_some() {
+        columns.push(Column::text("was"));
+    }
+    // When not all fit, those that need a look come first: the false ones.
+    let mut listed: Vec<usize> = (0..outcome.alerts.len()).collect();
+    let hidden = listed.len().saturating_sub(ALERTS_MAX);
+    if hidden > 0 {
+        let dull = |i: &usize| match scored.map(|s| s.verdicts[*i]) {
+            Some(AlertVerdict::False | AlertVerdict::Benign) => 0,
+            Some(AlertVerdict::True(_)) => 1,
+            _ => 2,
+        };
+        listed.sort_by_key(dull);
+        listed.truncate(ALERTS_MAX);
+        listed.sort_unstable();
+    }
+    let rows: Vec<Vec<String>> = listed
+        .iter()
+        .map(|&i| {
+            let alert = &outcome.alerts[i];
+            let end = match alert.ended {
+                Ended::Open => "open".to_owned(),
+                Ended::Resolved(at) => lasted(at.since(alert.fired_at)),
+                Ended::Cleared(_) => "cleared".to_owned(),
+            };
+            let mut row = vec![
+                clock.show(alert.fired_at),
+                end,
+                cut(&outcome.rules[alert.rule].name, 24),
+                cut(&whose(&alert.labels), 24),
+                short(alert.value),
+                short(alert.peak),
+            ];
+            if let Some(scored) = scored {
+                row.push(was(scored, i));
+            }
+            row
+        })
+        .collect();
+    write!(out, "{}", draw(&columns, &rows, style))?;
+    if hidden > 0 {
+        writeln!(
+            out,
+            "and {} more: --format json has all",
+            grouped(hidden as u64)
+        )?;
+    }
+    Ok(())
+}
+
+/// What an alert was, with the incident's kind.
+fn was(scored: &Scored, alert: usize) -> String {
+    let kind = |i: usize| &*scored.incidents[i].incident.kind;
+    match scored.verdicts[alert] {
+        AlertVerdict::True(i) => kind(i).to_owned(),
+        AlertVerdict::Duplicate(i) => format!("again {}", kind(i)),
+        AlertVerdict::False => "FALSE".to_owned(),
+        AlertVerdict::Benign => "FALSE (benign)".to_owned(),
+        AlertVerdict::Ignored => "unlabelled".to_owned(),
+        AlertVerdict::Unscored => "no labels".to_owned(),
+    }
+}
+
+/// Whose alert it is: the instance where it is known, and which of several.
+fn whose(labels: &Labels) -> String {
+    let known = ["instance", "service", "job"];
+    match known
+        .iter()
+        .map(|name| labels.get(name))
+        .find(|v| !v.is_empty())
+    {
+        Some(value) => value.to_owned(),
+        None => labels
+            .filter(|n| n != "alertname" && n != "severity")
+            .canonical(),
+    }
+}
+
+fn coverage(
+    out: &mut Output,
+    outcome: &Outcome,
+    clock: &Clock,
+    style: Style,
+) -> anyhow::Result<()> {
+    // The same selector is missing for the same services in several rules: told once.
+    let mut missing: BTreeMap<(Vec<Arc<str>>, Vec<usize>), BTreeSet<Arc<str>>> = BTreeMap::new();
+    let mut by_hole: BTreeMap<(Vec<Arc<str>>, Option<Arc<str>>), Vec<usize>> = BTreeMap::new();
+    let mut lines = Vec::new();
+    let mut gaps = Vec::new();
+    for hole in &outcome.coverage {
+        match (&hole.reason, hole.rule) {
+            (HoleReason::NotRecorded(names), Some(rule)) => by_hole
+                .entry((names.clone(), hole.service.clone()))
+                .or_default()
+                .push(rule),
+            (HoleReason::Failed(message), Some(rule)) => lines.push(format!(
+                "{}: {} evaluations failed: {message}",
+                outcome.rules[rule].name,
+                grouped(hole.evaluations)
+            )),
+            _ => gaps.push(hole),
+        }
+    }
+    for ((names, service), rules) in by_hole {
+        let services = missing.entry((names, rules)).or_default();
+        services.insert(service.unwrap_or_else(|| "any service".into()));
+    }
+    for ((names, rules), services) in missing {
+        let rules: Vec<&str> = rules.iter().map(|r| &*outcome.rules[*r].name).collect();
+        let names = match names.is_empty() {
+            true => "what it reads".to_owned(),
+            false => some(names.iter().map(AsRef::as_ref), 3),
+        };
+        lines.push(format!(
+            "{}: blind for {}: {names} not recorded",
+            some(rules.into_iter(), 3),
+            some(services.iter().map(AsRef::as_ref), 4),
+        ));
+    }
+    for rule in &outcome.rules {
+        if let Some(warning) = rule.warnings.first() {
+            lines.push(format!("{}: {warning}", rule.name));
+        }
+    }
+    let hidden = gaps.len().saturating_sub(GAPS_MAX);
+    for hole in gaps.iter().take(GAPS_MAX) {
+        if let Some(range) = hole.range {
+            lines.push(format!(
+                "{}: not recorded from {} for {}",
+                hole.instance
+                    .as_deref()
+                    .filter(|i| !i.is_empty())
+                    .or(hole.service.as_deref())
+                    .unwrap_or(""),
+                clock.show(range.start),
+                lasted(range.duration())
+            ));
+        }
+    }
+    if hidden > 0 {
+        lines.push(format!(
+            "and {} more gaps: --format json has all",
+            grouped(hidden as u64)
+        ));
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    title(out, style, "Not evaluated")?;
+    for line in lines {
+        let bullet = if style == Style::Markdown { "- " } else { " " };
+        writeln!(out, "{bullet}{}", clean(&line, false))?;
+    }
+    Ok(())
+}
+
+fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()> {
+    let settings = &shown.outcome.settings;
+    let mut intervals: Vec<(Nanos, Nanos)> = shown
+        .outcome
+        .rules
+        .iter()
+        .map(|r| (r.interval, r.phase))
+        .collect();
+    intervals.sort_unstable();
+    intervals.dedup();
+    let intervals: Vec<String> = intervals
+        .iter()
+        .map(|(interval, phase)| format!("{interval} (phase {phase})"))
+        .collect();
+    title(out, style, "Settings")?;
+    let grace = settings
+        .grace
+        .map_or("1 evaluation".to_owned(), |g| g.to_string());
+    writeln!(
+        out,
+        "evaluated every {}; a silent series ends: {}, lookback {}; grace {grace};\n{ENGINE}; \
+         notifications are not simulated",
+        some(intervals.iter().map(String::as_str), 4),
+        policy(settings.stale_after),
+        settings.lookback,
+    )?;
+    let silences = &shown.file.notifications;
+    if !silences.silences.is_empty() || !silences.inhibits.is_empty() {
+        writeln!(out, "silences and inhibitions of the file are not applied")?;
+    }
+    Ok(())
+}
+
+/// The first `most` names, and how many more.
+fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let mut text = names.take(most).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+/// How times are shown: without the day when all lie in one.
+struct Clock {
+    with_day: bool,
+}
+
+impl Clock {
+    fn of(outcome: &Outcome) -> Clock {
+        let day = |at: Timestamp| at.0.div_euclid(86_400_000_000_000);
+        Clock {
+            with_day: day(outcome.range.start) != day(outcome.range.end),
+        }
+    }
+
+    fn show(&self, at: Timestamp) -> String {
+        let format = if self.with_day {
+            "%m-%d %H:%M:%S%.1f"
+        } else {
+            "%H:%M:%S%.1f"
+        };
+        // Chrono writes 0, 3, 6 or 9 digits: cut to one.
+        let at = DateTime::from_timestamp_nanos(at.0);
+        let text = at.format(&format.replace("%.1f", "%.3f")).to_string();
+        text[..text.len() - 2].to_owned()
+    }
+}
+
+/// A duration for people, to about three digits: `7.4 s`, `2m13s`.
+fn lasted(duration: Nanos) -> String {
+    let seconds = duration.as_seconds();
+    if seconds < 1.0 {
+        format!("{:.0}ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1}s")
+    } else {
+        let step = if seconds < 3_600.0 {
+            Nanos::SECOND
+        } else {
+            Nanos::MINUTE
+        };
+        Nanos((duration.0 + step.0 / 2) / step.0 * step.0).to_string()
+    }
+}
+
+/// A number for people, to four digits.
+fn short(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let size = value.abs();
+    let (factor, suffix) = match size {
+        s if s >= 1e12 => (1e12, "T"),
+        s if s >= 1e9 => (1e9, "G"),
+        s if s >= 1e6 => (1e6, "M"),
+        s if s >= 1e4 => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    let scaled = value / factor;
+    let digits = match scaled.abs() {
+        s if s >= 1000.0 || s == 0.0 => 0,
+        s if s >= 100.0 => 1,
+        s if s >= 10.0 => 2,
+        s if s >= 0.01 => 3,
+        _ => return format!("{value:.2e}"),
+    };
+    let text = format!("{scaled:.digits$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    format!("{text}{suffix}")
+}
+
+/// At most `most` characters.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(most - 1).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_are_for_people() {
+        for (value, text) in [
+            (0.0, "0"),
+            (2.5, "2.5"),
+            (1234.5, "1234"),
+            (12_345.0, "12.35k"),
+            (104_857_600.0, "104.9M"),
+            (0.0123, "0.012"),
+            (0.000_012, "1.20e-5"),
+            (-3.25, "-3.25"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(short(value), text, "{value}");
+        }
+        for (seconds, text) in [
+            (0.25, "250ms"),
+            (7.44, "7.4s"),
+            (133.4, "2m13s"),
+            (7_384.0, "2h3m"),
+        ] {
+            assert_eq!(lasted(Nanos((seconds * 1e9) as i64)), text);
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! A backtest for programs: `memwatch.backtest/1`, as one document or a line each.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use memwatch_core::backtest::{
+    Alert, AlertVerdict, Ended, Hole, HoleReason, IncidentOutcome, Outcome, RuleOutcome, Score,
+    Scored,
+};
+use memwatch_core::expr::StaleAfter;
+use memwatch_core::{Nanos, TimeRange, Timestamp};
+use serde::{Serialize, Serializer};
+
+use super::backtest::Shown;
+use super::{Output, json};
+
+/// The schema's name and version.
+const SCHEMA: &str = "memwatch.backtest/1";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    rules: Vec<RuleJson<'a>>,
+    alerts: Vec<AlertJson<'a>>,
+    /// What would have been sent: not simulated yet, said in `settings`.
+    notifications: [(); 0],
+    incidents: Vec<IncidentJson<'a>>,
+    score: Option<ScoredJson<'a>>,
+    coverage: Vec<HoleJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct Head<'a> {
+    schema: &'static str,
+    range: RangeJson,
+    settings: SettingsJson,
+    services: &'a [Arc<str>],
+}
+
+#[derive(Serialize)]
+struct RangeJson {
+    from: Time,
+    to: Time,
+}
+
+/// Everything beside rules and data that decides an outcome.
+#[derive(Serialize)]
+struct SettingsJson {
+    engine: &'static str,
+    rules: String,
+    data: String,
+    data_commit: u64,
+    interval_s: f64,
+    phase_s: f64,
+    stale_after: String,
+    lookback_s: f64,
+    grace_s: Option<f64>,
+    notifications: &'static str,
+}
+
+#[derive(Serialize)]
+struct RuleJson<'a> {
+    group: &'a str,
+    name: &'a str,
+    kind: &'static str,
+    interval_s: f64,
+    phase_s: f64,
+    evaluations: u64,
+    unknown: u64,
+    errors: u64,
+    alerts: u64,
+    only_pending: u64,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct AlertJson<'a> {
+    id: &'a str,
+    rule: &'a str,
+    group: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    annotations: BTreeMap<&'a str, &'a str>,
+    pending_at: Time,
+    fired_at: Time,
+    resolved_at: Option<Time>,
+    ended: &'static str,
+    value: Number,
+    peak: Number,
+    verdict: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct IncidentJson<'a> {
+    kind: &'a str,
+    service: &'a str,
+    instance: &'a str,
+    start: Time,
+    end: Time,
+    detail: &'a str,
+    /// Names of the rules that caught it, the first first.
+    detected_by: Vec<&'a str>,
+    /// How long after its start the first alert fired; `null` when it was missed.
+    delay_s: Option<f64>,
+    detections: Vec<DetectionJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct DetectionJson<'a> {
+    rule: &'a str,
+    alert: &'a str,
+    delay_s: f64,
+    /// Whether the rule is meant for this kind; `null` when it does not say for which it is.
+    of_kind: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct ScoredJson<'a> {
+    services: &'a [Arc<str>],
+    series_days: f64,
+    incidents_outside_range: u64,
+    all: ScoreJson,
+    rules: Vec<RuleScoreJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleScoreJson<'a> {
+    group: &'a str,
+    name: &'a str,
+    #[serde(flatten)]
+    score: ScoreJson,
+}
+
+#[derive(Serialize)]
+struct ScoreJson {
+    incidents: u64,
+    hit: u64,
+    #[serde(rename = "true")]
+    true_alerts: u64,
+    other_kind: u64,
+    duplicate: u64,
+    #[serde(rename = "false")]
+    false_alerts: u64,
+    benign: u64,
+    ignored: u64,
+    unscored: u64,
+    recall: Option<f64>,
+    recall_95: Option<(f64, f64)>,
+    precision: Option<f64>,
+    precision_95: Option<(f64, f64)>,
+    f1: Option<f64>,
+    f05: Option<f64>,
+    chance: f64,
+    skill: Option<f64>,
+    /// `null` where the quantile falls to a missed incident.
+    detect_median_s: Option<f64>,
+    detect_p90_s: Option<f64>,
+    false_per_series_day: Option<f64>,
+    false_per_series_day_95: Option<(f64, f64)>,
+    alerts_per_day: f64,
+    firing_share: f64,
+    flaps: u64,
+    storm_1h: u64,
+}
+
+#[derive(Serialize)]
+struct HoleJson<'a> {
+    rule: Option<&'a str>,
+    group: Option<&'a str>,
+    service: Option<&'a str>,
+    instance: Option<&'a str>,
+    reason: &'static str,
+    missing: &'a [Arc<str>],
+    message: Option<&'a str>,
+    from: Option<Time>,
+    to: Option<Time>,
+    evaluations: u64,
+}
+
+/// RFC 3339 with microseconds.
+struct Time(Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A number; JSON has no NaN and no infinities, so these are text as in Prometheus' API.
+struct Number(f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f64(self.0)
+        } else if self.0.is_nan() {
+            serializer.serialize_str("NaN")
+        } else {
+            serializer.serialize_str(if self.0 > 0.0 { "+Inf" } else { "-Inf" })
+        }
+    }
+}
+
+/// One document.
+pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
+    let outcome = shown.outcome;
+    let scored = outcome.score.as_ref();
+    let document = Document {
+        head: head(shown),
+        rules: outcome.rules.iter().map(rule).collect(),
+        alerts: alerts(outcome).collect(),
+        notifications: [],
+        incidents: incidents(outcome).collect(),
+        score: scored.map(|s| self::scored(outcome, s)),
+        coverage: outcome.coverage.iter().map(|h| hole(outcome, h)).collect(),
+    };
+    json::document(out, &document)
+}
+
+/// A line for the run, then one for each rule, alert, incident and gap, and the score.
+pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
+    let outcome = shown.outcome;
+    line(out, "backtest", &head(shown))?;
+    for one in &outcome.rules {
+        line(out, "rule", &rule(one))?;
+    }
+    for one in alerts(outcome) {
+        line(out, "alert", &one)?;
+    }
+    for one in incidents(outcome) {
+        line(out, "incident", &one)?;
+    }
+    for one in &outcome.coverage {
+        line(out, "coverage", &hole(outcome, one))?;
+    }
+    if let Some(scored) = &outcome.score {
+        line(out, "score", &self::scored(outcome, scored))?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut Output, kind: &'static str, value: &impl Serialize) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        r#type: &'static str,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    serde_json::to_writer(
+        &mut *out,
+        &Line {
+            r#type: kind,
+            value,
+        },
+    )?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn head<'a>(shown: &Shown<'a>) -> Head<'a> {
+    let settings = &shown.outcome.settings;
+    let TimeRange { start, end } = shown.outcome.range;
+    Head {
+        schema: SCHEMA,
+        range: RangeJson {
+            from: Time(start),
+            to: Time(end),
+        },
+        settings: SettingsJson {
+            engine: super::backtest::ENGINE,
+            rules: shown.rules_path.to_string_lossy().into_owned(),
+            data: shown.data_path.to_string_lossy().into_owned(),
+            data_commit: shown.data_commit,
+            interval_s: settings.interval.as_seconds(),
+            phase_s: settings.phase.as_seconds(),
+            stale_after: policy(settings.stale_after),
+            lookback_s: settings.lookback.as_seconds(),
+            grace_s: settings.grace.map(Nanos::as_seconds),
+            notifications: "not simulated",
+        },
+        services: &shown.outcome.services,
+    }
+}
+
+/// The staleness policy as users write it.
+pub fn policy(stale_after: StaleAfter) -> String {
+    match stale_after {
+        StaleAfter::Auto => "auto".to_owned(),
+        StaleAfter::Lookback => "lookback".to_owned(),
+        StaleAfter::After(silence) => silence.to_string(),
+    }
+}
+
+fn rule(rule: &RuleOutcome) -> RuleJson<'_> {
+    RuleJson {
+        group: &rule.group,
+        name: &rule.name,
+        kind: if rule.alerting {
+            "alerting"
+        } else {
+            "recording"
+        },
+        interval_s: rule.interval.as_seconds(),
+        phase_s: rule.phase.as_seconds(),
+        evaluations: rule.evaluations,
+        unknown: rule.unknown,
+        errors: rule.errors,
+        alerts: rule.alerts,
+        only_pending: rule.only_pending,
+        warnings: &rule.warnings,
+    }
+}
+
+fn alerts(outcome: &Outcome) -> impl Iterator<Item = AlertJson<'_>> {
+    let verdicts = outcome.score.as_ref().map(|s| &s.verdicts);
+    outcome.alerts.iter().enumerate().map(move |(i, alert)| {
+        let Alert {
+            labels,
+            annotations,
+            ended,
+            ..
+        } = alert;
+        let rule = &outcome.rules[alert.rule];
+        AlertJson {
+            id: &alert.id,
+            rule: &rule.name,
+            group: &rule.group,
+            labels: labels.iter().collect(),
+            annotations: annotations
+                .iter()
+                .map(|(n, t)| (&**n, t.as_str()))
+                .collect(),
+            pending_at: Time(alert.pending_at),
+            fired_at: Time(alert.fired_at),
+            resolved_at: ended.resolved_at().map(Time),
+            ended: match ended {
+                Ended::Open => "open",
+                Ended::Resolved(_) => "resolved",
+                Ended::Cleared(_) => "cleared",
+            },
+            value: Number(alert.value),
+            peak: Number(alert.peak),
+            verdict: verdicts.map(|v| verdict(v[i])),
+        }
+    })
+}
+
+/// What an alert was, in a word.
+pub fn verdict(verdict: AlertVerdict) -> &'static str {
+    match verdict {
+        AlertVerdict::True(_) => "true",
+        AlertVerdict::Duplicate(_) => "duplicate",
+        AlertVerdict::False => "false",
+        AlertVerdict::Benign => "benign",
+        AlertVerdict::Ignored => "ignored",
+        AlertVerdict::Unscored => "unscored",
+    }
+}
+
+fn incidents(outcome: &Outcome) -> impl Iterator<Item = IncidentJson<'_>> {
+    let scored = outcome.score.as_ref();
+    let all = scored.map_or(&[][..], |s| s.incidents.as_slice());
+    all.iter().map(|found: &IncidentOutcome| {
+        let by = &found.detected_by;
+        let name = |rule: usize| &*outcome.rules[rule].name;
+        IncidentJson {
+            kind: &found.incident.kind,
+            service: &found.incident.service,
+            instance: &found.incident.instance,
+            start: Time(found.incident.range.start),
+            end: Time(found.incident.range.end),
+            detail: &found.incident.detail,
+            detected_by: by.iter().map(|d| name(d.rule)).collect(),
+            delay_s: by.first().map(|d| d.delay.as_seconds()),
+            detections: by
+                .iter()
+                .map(|d| DetectionJson {
+                    rule: name(d.rule),
+                    alert: &outcome.alerts[d.alert].id,
+                    delay_s: d.delay.as_seconds(),
+                    of_kind: d.of_kind,
+                })
+                .collect(),
+        }
+    })
+}
+
+fn scored<'a>(outcome: &'a Outcome, scored: &'a Scored) -> ScoredJson<'a> {
+    ScoredJson {
+        services: &scored.services,
+        series_days: scored.series_days,
+        incidents_outside_range: scored.outside,
+        all: score(&scored.all),
+        rules: scored
+            .rules
+            .iter()
+            .map(|(index, of)| RuleScoreJson {
+                group: &outcome.rules[*index].group,
+                name: &outcome.rules[*index].name,
+                score: score(of),
+            })
+            .collect(),
+    }
+}
+
+fn score(score: &Score) -> ScoreJson {
+    ScoreJson {
+        incidents: score.incidents,
+        hit: score.hit,
+        true_alerts: score.true_alerts,
+        other_kind: score.other_kind,
+        duplicate: score.duplicates,
+        false_alerts: score.false_alerts,
+        benign: score.benign,
+        ignored: score.ignored,
+        unscored: score.unscored,
+        recall: score.recall,
+        recall_95: score.recall_interval,
+        precision: score.precision,
+        precision_95: score.precision_interval,
+        f1: score.f1,
+        f05: score.f05,
+        chance: score.chance,
+        skill: score.skill,
+        detect_median_s: score.detect_median.map(Nanos::as_seconds),
+        detect_p90_s: score.detect_p90.map(Nanos::as_seconds),
+        false_per_series_day: score.false_per_series_day,
+        false_per_series_day_95: score.false_interval,
+        alerts_per_day: score.alerts_per_day,
+        firing_share: score.firing_share,
+        flaps: score.flaps,
+        storm_1h: score.storm,
+    }
+}
+
+fn hole<'a>(outcome: &'a Outcome, hole: &'a Hole) -> HoleJson<'a> {
+    let rule = hole.rule.map(|rule| &outcome.rules[rule]);
+    let (reason, missing, message): (_, &[Arc<str>], _) = match &hole.reason {
+        HoleReason::NotRecorded(missing) => ("not_recorded", missing, None),
+        HoleReason::Gap => ("gap", &[], None),
+        HoleReason::Failed(message) => ("failed", &[], Some(message.as_str())),
+    };
+    HoleJson {
+        rule: rule.map(|r| &*r.name),
+        group: rule.map(|r| &*r.group),
+        service: hole.service.as_deref(),
+        instance: hole.instance.as_deref(),
+        reason,
+        missing,
+        message,
+        from: hole.range.map(|r| Time(r.start)),
+        to: hole.range.map(|r| Time(r.end)),
+        evaluations: hole.evaluations,
+    }
+}

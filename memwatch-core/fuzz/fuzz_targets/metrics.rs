@@ -1,0 +1,10 @@
+//! `cargo +nightly fuzz run metrics ../../testdata/metrics`, in this folder.
+#![no_main]
+
+use memwatch_core::source::{SOURCES, fuzz::any_bytes};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    for source in SOURCES.iter().filter(|source| source.name() == "metrics") {
+        any_bytes(*source, bytes);
+    }
+});

@@ -1,0 +1,649 @@
+//! Rules over a recording: series → matrix → states → alerts, stretch of time by stretch of time.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::alert::{RuleState, Transition};
+use crate::expr::{
+    BinaryOp, Bits, EvalOptions, Matrix, Node, NodeKind, StepSeries, Value, evaluate,
+};
+use crate::labels::METRIC_NAME;
+use crate::rule::template::Data;
+use crate::rule::{Group, Rule, RuleFile};
+use crate::series::SeriesReader;
+use crate::{Error, Labels, Nanos, Result, Steps, TimeRange, Timestamp};
+
+use super::outcome::{Alert, Ended, alert_id};
+use super::plan::{ALERTS, ALERTS_FOR_STATE, Part, Plan, RuleId, needs_instants};
+use super::reading::Reading;
+use super::sightings::Sightings;
+
+/// How a replay runs; none of it changes a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunking {
+    /// About how many samples are held at once.
+    pub(super) samples: usize,
+    /// How long the first stretch is.
+    pub(super) first: Nanos,
+}
+
+impl Default for Chunking {
+    fn default() -> Self {
+        Chunking {
+            samples: 4_000_000,
+            first: Nanos(5 * Nanos::MINUTE.0),
+        }
+    }
+}
+
+/// What a rule did over the whole replay.
+pub(super) struct RuleRun {
+    /// All evaluations; `None` when none falls into the range.
+    pub(super) steps: Option<Steps>,
+    pub(super) errors: u64,
+    pub(super) first_error: Option<String>,
+    /// Runs of evaluations that gave something.
+    pub(super) gave: Vec<(u64, u64)>,
+    pub(super) only_pending: u64,
+    pub(super) warnings: BTreeSet<String>,
+    pub(super) alerts: Vec<Alert>,
+}
+
+/// What a replay gives: for each group, each rule.
+pub(super) struct Replayed {
+    pub(super) rules: Vec<Vec<RuleRun>>,
+    pub(super) sightings: Sightings,
+}
+
+/// The times at which a group is evaluated.
+pub(super) fn group_steps(
+    group: &Group,
+    interval: Nanos,
+    phase: Nanos,
+    range: TimeRange,
+) -> Option<Steps> {
+    Steps::aligned(
+        range,
+        group.interval.unwrap_or(interval),
+        group.phase.unwrap_or(phase),
+    )
+}
+
+/// Evaluates all rules at all their times in `range`.
+pub(super) fn replay(
+    file: &RuleFile,
+    range: TimeRange,
+    interval: Nanos,
+    phase: Nanos,
+    options: &EvalOptions,
+    chunking: Chunking,
+    base: &dyn SeriesReader,
+) -> Result<Replayed> {
+    let plan = Plan::new(file);
+    let reading = Reading::new(base);
+    let mut runners: Vec<Vec<Runner<'_>>> = file
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(g, group)| {
+            let steps = group_steps(group, interval, phase, range);
+            group
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(r, rule)| Runner::new(group, rule, r, steps, plan.is_read[g][r]))
+                .collect()
+        })
+        .collect();
+    let reach = file
+        .groups
+        .iter()
+        .flat_map(|g| {
+            g.rules
+                .iter()
+                .map(|r| Nanos(r.expr().history(options).0.saturating_add(g.query_offset.0)))
+        })
+        .max()
+        .unwrap_or_default();
+    let shortest = file
+        .groups
+        .iter()
+        .map(|g| g.interval.unwrap_or(interval))
+        .min()
+        .unwrap_or(Nanos::SECOND);
+    let (mut start, mut length) = (range.start, chunking.first.max(shortest));
+    while start < range.end {
+        let end = start.plus(length).min(range.end);
+        let chunk = TimeRange { start, end };
+        reading.advance(start, reach);
+        let mut cells = 0;
+        for part in &plan.parts {
+            if part.stepwise {
+                run_stepwise(file, part, &mut runners, chunk, options, &reading)?;
+            } else {
+                for runner in &mut runners[part.groups[0]] {
+                    cells += runner.run(within(runner.steps, chunk), options, &reading)?;
+                }
+            }
+        }
+        // So long that about as many samples and results are held as wished; half of the samples may be lookback.
+        let held = reading.held().max(cells).max(1);
+        let wished = length.0 as f64 * (chunking.samples as f64 / held as f64).clamp(0.25, 4.0);
+        #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
+        let wished = Nanos(wished as i64);
+        length = wished.max(shortest);
+        start = end;
+    }
+    Ok(Replayed {
+        rules: runners
+            .into_iter()
+            .map(|group| group.into_iter().map(Runner::finish).collect())
+            .collect(),
+        sightings: reading.into_sightings(),
+    })
+}
+
+/// The steps that fall into a stretch.
+fn within(steps: Option<Steps>, chunk: TimeRange) -> Option<Steps> {
+    let steps = steps?;
+    let step = steps.step.0;
+    let after = (chunk.start.0 - steps.start.0).max(0);
+    let first = (after + step - 1) / step;
+    let start = steps.start.0 + first * step;
+    let end = steps.end.0.min(chunk.end.0 - 1);
+    (start <= end).then(|| Steps {
+        start: Timestamp(start),
+        end: Timestamp(start + (end - start) / step * step),
+        step: steps.step,
+    })
+}
+
+/// Evaluates groups that look back at themselves or each other: one evaluation after the other, in the order of time, then of the file.
+fn run_stepwise(
+    file: &RuleFile,
+    part: &Part,
+    runners: &mut [Vec<Runner<'_>>],
+    chunk: TimeRange,
+    options: &EvalOptions,
+    reading: &Reading<'_>,
+) -> Result<()> {
+    let mut times: Vec<(Timestamp, usize)> = Vec::new();
+    for &group in &part.groups {
+        let Some(first) = runners[group].first() else {
+            continue;
+        };
+        let Some(steps) = within(first.steps, chunk) else {
+            continue;
+        };
+        times.extend(steps.iter().map(|at| (at, group)));
+        // Read the stretch at once rather than step by step.
+        for rule in &file.groups[group].rules {
+            for selector in rule
+                .expr()
+                .selectors(shifted(steps, file.groups[group].query_offset), options)
+            {
+                for matchers in &selector.alternatives {
+                    reading.select(matchers, selector.window)?;
+                }
+            }
+        }
+    }
+    times.sort_unstable();
+    for (at, group) in times {
+        for runner in &mut runners[group] {
+            runner.run(Some(Steps::instant(at)), options, reading)?;
+        }
+    }
+    Ok(())
+}
+
+fn shifted(steps: Steps, offset: Nanos) -> Steps {
+    Steps {
+        start: steps.start.minus(offset),
+        end: steps.end.minus(offset),
+        step: steps.step,
+    }
+}
+
+/// One rule on its way through time.
+struct Runner<'f> {
+    id: usize,
+    group: &'f Group,
+    rule: &'f Rule,
+    steps: Option<Steps>,
+    instants: bool,
+    /// Whether some rule reads what this one gives.
+    is_read: bool,
+    state: RuleState,
+    /// For each of the state's alerts, what is known since it became pending.
+    stories: Vec<Story>,
+    /// Series given at the last evaluation that did not fail.
+    given: HashSet<Labels>,
+    least: bool,
+    run: RuleRun,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Story {
+    pending_at: Timestamp,
+    peak: f64,
+    /// Index in the run's alerts, once fired.
+    alert: Option<usize>,
+}
+
+/// The results of some evaluations in a row.
+enum Piece {
+    Matrix(Matrix),
+    /// This evaluation failed.
+    Failed(String),
+}
+
+impl<'f> Runner<'f> {
+    fn new(
+        group: &'f Group,
+        rule: &'f Rule,
+        id: usize,
+        steps: Option<Steps>,
+        is_read: bool,
+    ) -> Runner<'f> {
+        let (labels, hold) = match rule {
+            Rule::Alerting(rule) => (rule.labels.clone(), rule.hold),
+            Rule::Recording(_) => (Vec::new(), crate::alert::Hold::default()),
+        };
+        Runner {
+            id,
+            group,
+            rule,
+            steps,
+            instants: needs_instants(rule.expr()),
+            is_read,
+            state: RuleState::new(rule.name().clone(), labels, hold, group.limit),
+            stories: Vec::new(),
+            given: HashSet::new(),
+            least: keeps_small_values(rule.expr().root()),
+            run: RuleRun {
+                steps,
+                errors: 0,
+                first_error: None,
+                gave: Vec::new(),
+                only_pending: 0,
+                warnings: BTreeSet::new(),
+                alerts: Vec::new(),
+            },
+        }
+    }
+
+    /// Evaluates `steps` and advances to their end; gives how many values were held.
+    fn run(
+        &mut self,
+        steps: Option<Steps>,
+        options: &EvalOptions,
+        reading: &Reading<'_>,
+    ) -> Result<usize> {
+        let Some(steps) = steps else {
+            return Ok(0);
+        };
+        let at = shifted(steps, self.group.query_offset);
+        let mut pieces = Vec::new();
+        if self.instants {
+            for at in at.iter() {
+                self.pieces(Steps::instant(at), options, reading, &mut pieces)?;
+            }
+        } else {
+            self.pieces(at, options, reading, &mut pieces)?;
+        }
+        let mut cells = 0;
+        for piece in pieces {
+            match piece {
+                Piece::Matrix(matrix) => {
+                    cells += matrix.series.len() * matrix.steps.count();
+                    match self.rule {
+                        Rule::Alerting(_) => self.alert(&matrix, reading),
+                        Rule::Recording(_) => self.record(&matrix, reading),
+                    }
+                }
+                Piece::Failed(message) => self.fail(message),
+            }
+        }
+        Ok(cells)
+    }
+
+    fn fail(&mut self, message: String) {
+        self.run.errors += 1;
+        self.run.first_error.get_or_insert(message);
+    }
+
+    /// Evaluates; where an evaluation fails, finds out which by halves.
+    fn pieces(
+        &mut self,
+        steps: Steps,
+        options: &EvalOptions,
+        reader: &dyn SeriesReader,
+        into: &mut Vec<Piece>,
+    ) -> Result<()> {
+        let count = steps.count();
+        match evaluate(self.rule.expr(), steps, reader, options) {
+            Ok(evaluated) => {
+                for annotation in evaluated.annotations {
+                    self.run.warnings.insert(annotation.to_string());
+                }
+                into.push(Piece::Matrix(match evaluated.value {
+                    Value::Vector(mut matrix) => {
+                        matrix.steps = steps;
+                        matrix
+                    }
+                    // A scalar is an element without labels, as Prometheus has it.
+                    Value::Scalar(values) => Matrix {
+                        steps,
+                        series: vec![StepSeries {
+                            labels: Labels::default(),
+                            present: Bits::all(values.len()),
+                            values,
+                        }],
+                    },
+                    Value::Text(_) | Value::Range(_) => {
+                        into.push(Piece::Failed(
+                            "the result is neither an instant vector nor a scalar".to_owned(),
+                        ));
+                        return Ok(());
+                    }
+                }));
+                Ok(())
+            }
+            Err(Error::Expr(error)) if count <= 1 => {
+                into.push(Piece::Failed(error.message));
+                Ok(())
+            }
+            Err(Error::Expr(_)) => {
+                let middle = steps.at(count / 2);
+                let first = Steps {
+                    end: middle.minus(steps.step),
+                    ..steps
+                };
+                let second = Steps {
+                    start: middle,
+                    ..steps
+                };
+                self.pieces(first, options, reader, into)?;
+                self.pieces(second, options, reader, into)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Notes which evaluations gave something.
+    fn note_given(&mut self, matrix: &Matrix) {
+        let Some(all) = self.steps else { return };
+        let offset = self.group.query_offset;
+        let mut any = Bits::none(matrix.steps.count());
+        for series in &matrix.series {
+            any.or(&series.present);
+        }
+        for i in any.iter() {
+            let at = matrix.steps.at(i).plus(offset);
+            let index = u64::try_from(at.since(all.start).0 / all.step.0).unwrap_or(0);
+            match self.run.gave.last_mut() {
+                Some(last) if last.1 + 1 >= index => last.1 = index,
+                _ => self.run.gave.push((index, index)),
+            }
+        }
+    }
+
+    fn record(&mut self, matrix: &Matrix, reading: &Reading<'_>) {
+        let Rule::Recording(rule) = self.rule else {
+            return;
+        };
+        self.note_given(matrix);
+        let labels: Vec<Labels> = matrix
+            .series
+            .iter()
+            .map(|s| {
+                let own = s.labels.iter().filter(|(n, _)| *n != METRIC_NAME);
+                let own = own.map(|(n, v)| (Arc::from(n), Arc::from(v)));
+                let added = rule
+                    .labels
+                    .iter()
+                    .map(|(n, v)| (Arc::from(n), Arc::from(v)));
+                own.chain(added)
+                    .chain([(Arc::from(METRIC_NAME), rule.record.clone())])
+                    .collect()
+            })
+            .collect();
+        let clashes = labels.iter().collect::<HashSet<_>>().len() < labels.len();
+        for i in 0..matrix.steps.count() {
+            let at = matrix.steps.at(i);
+            let present = || (0..labels.len()).filter(|s| matrix.series[*s].present.get(i));
+            let count = present().count();
+            if clashes && present().map(|s| &labels[s]).collect::<HashSet<_>>().len() < count {
+                self.fail(
+                    "two elements have the same labels after the rule's labels are applied"
+                        .to_owned(),
+                );
+                continue;
+            }
+            if let Some(limit) = self.group.limit.filter(|limit| count > *limit) {
+                self.fail(format!(
+                    "{count} series exceed the group's limit of {limit}"
+                ));
+                continue;
+            }
+            if !self.is_read {
+                continue;
+            }
+            let now: HashSet<&Labels> = present().map(|s| &labels[s]).collect();
+            for ended in self.given.iter().filter(|l| !now.contains(l)) {
+                reading.record(ended, at, None);
+            }
+            for s in present() {
+                reading.record(&labels[s], at, Some(matrix.series[s].values[i]));
+            }
+            if self.given.len() != now.len() || now.iter().any(|l| !self.given.contains(*l)) {
+                self.given = now.into_iter().cloned().collect();
+            }
+        }
+    }
+
+    fn alert(&mut self, matrix: &Matrix, reading: &Reading<'_>) {
+        self.note_given(matrix);
+        let count = matrix.steps.count();
+        // Elements by evaluation: most rules give nothing most of the time.
+        let mut first = vec![0u32; count + 1];
+        for series in &matrix.series {
+            for i in series.present.iter() {
+                first[i + 1] += 1;
+            }
+        }
+        for i in 0..count {
+            first[i + 1] += first[i];
+        }
+        let mut next = first.clone();
+        let mut elements: Vec<(usize, f64)> = vec![(0, 0.0); first[count] as usize];
+        for (s, series) in matrix.series.iter().enumerate() {
+            for (i, value) in series.iter() {
+                elements[next[i] as usize] = (s, value);
+                next[i] += 1;
+            }
+        }
+        let of_value = self.state.labels_depend_on_value();
+        let mut interned: Vec<usize> = Vec::new();
+        if !of_value {
+            for series in &matrix.series {
+                interned.push(self.state.intern(&series.labels, 0.0));
+            }
+        }
+        let mut events = Vec::new();
+        let mut now_given: Vec<(usize, f64)> = Vec::new();
+        for i in 0..count {
+            let elements = &elements[first[i] as usize..first[i + 1] as usize];
+            if elements.is_empty() && self.state.is_idle() && self.given.is_empty() {
+                continue;
+            }
+            let at = matrix.steps.at(i).plus(self.group.query_offset);
+            now_given.clear();
+            for &(s, value) in elements {
+                let alert = if of_value {
+                    self.state.intern(&matrix.series[s].labels, value)
+                } else {
+                    interned[s]
+                };
+                now_given.push((alert, value));
+            }
+            events.clear();
+            let with_labels = now_given
+                .iter()
+                .zip(elements)
+                .map(|((alert, value), (s, _))| (*alert, *value, &matrix.series[*s].labels));
+            let stepped = self.state.step(at, with_labels, &mut events);
+            for event in &events {
+                self.tell(event.alert, event.transition, at);
+            }
+            match stepped {
+                Ok(()) => {
+                    for (alert, value) in &now_given {
+                        self.note_peak(*alert, *value);
+                    }
+                    if self.is_read {
+                        self.give_states(matrix.steps.at(i), reading);
+                    }
+                }
+                Err(error) => self.fail(error.to_string()),
+            }
+        }
+    }
+
+    fn note_peak(&mut self, alert: usize, value: f64) {
+        let least = self.least;
+        let Some(story) = self.stories.get_mut(alert) else {
+            return;
+        };
+        let further = if least {
+            value < story.peak
+        } else {
+            value > story.peak
+        };
+        if further || story.peak.is_nan() {
+            story.peak = value;
+            if let Some(index) = story.alert {
+                self.run.alerts[index].peak = value;
+            }
+        }
+    }
+
+    /// Something happened to an alert.
+    fn tell(&mut self, index: usize, transition: Transition, at: Timestamp) {
+        let Rule::Alerting(rule) = self.rule else {
+            return;
+        };
+        if self.stories.len() <= index {
+            self.stories.resize(index + 1, Story::default());
+        }
+        let alert = self.state.alert(index);
+        let story = &mut self.stories[index];
+        match transition {
+            Transition::Pending => {
+                *story = Story {
+                    pending_at: at,
+                    peak: alert.value,
+                    alert: None,
+                };
+            }
+            Transition::Dropped => self.run.only_pending += 1,
+            Transition::Firing => {
+                let data = Data::new(&alert.element, alert.value);
+                let annotations = rule
+                    .annotations
+                    .iter()
+                    .map(|(name, template)| (name.clone(), template.expand_or_error(&data)))
+                    .collect();
+                story.alert = Some(self.run.alerts.len());
+                self.run.alerts.push(Alert {
+                    id: alert_id(
+                        &self.group.name,
+                        &rule.name,
+                        &alert.labels,
+                        story.pending_at,
+                    ),
+                    rule: self.id,
+                    labels: alert.labels.clone(),
+                    annotations,
+                    pending_at: story.pending_at,
+                    fired_at: at,
+                    ended: Ended::Open,
+                    value: alert.value,
+                    peak: story.peak,
+                });
+            }
+            Transition::Resolved | Transition::Cleared => match story.alert.take() {
+                Some(index) => {
+                    self.run.alerts[index].ended = match transition {
+                        Transition::Resolved => Ended::Resolved(at),
+                        _ => Ended::Cleared(at),
+                    };
+                }
+                None => self.run.only_pending += 1, // Cleared before it fired.
+            },
+        }
+    }
+
+    /// The series `ALERTS` and `ALERTS_FOR_STATE` at an evaluation.
+    fn give_states(&mut self, at: Timestamp, reading: &Reading<'_>) {
+        let mut now = HashSet::new();
+        for (_, alert) in self.state.active() {
+            let state = if alert.state.is_firing() {
+                "firing"
+            } else {
+                "pending"
+            };
+            let shown = alert
+                .labels
+                .with(METRIC_NAME, ALERTS)
+                .with("alertstate", state);
+            reading.record(&shown, at, Some(1.0));
+            now.insert(shown);
+            let since = alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
+            let seconds = alert
+                .state
+                .active_at()
+                .map_or(0, |at| at.0.div_euclid(1_000_000_000));
+            #[allow(clippy::cast_precision_loss)] // Seconds since the epoch.
+            reading.record(&since, at, Some(seconds as f64));
+            now.insert(since);
+        }
+        for ended in self.given.difference(&now) {
+            reading.record(ended, at, None);
+        }
+        self.given = now;
+    }
+
+    fn finish(self) -> RuleRun {
+        self.run
+    }
+}
+
+/// Whether the values that an expression keeps are small ones: it compares with `<`, so its peak is the least.
+fn keeps_small_values(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Paren(inner) => keeps_small_values(inner),
+        NodeKind::Binary(b) if b.op.is_set() => keeps_small_values(&b.lhs),
+        NodeKind::Binary(b) => {
+            let scalar = |n: &Node| n.value_type() == crate::expr::ValueType::Scalar;
+            match b.op {
+                BinaryOp::Lt | BinaryOp::Le => !scalar(&b.lhs),
+                BinaryOp::Gt | BinaryOp::Ge => scalar(&b.lhs),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// The rules that a file has, one after the other.
+pub(super) fn flat(file: &RuleFile) -> Vec<(RuleId, &Group, &Rule)> {
+    let mut all = Vec::new();
+    for (group, g) in file.groups.iter().enumerate() {
+        for (rule, r) in g.rules.iter().enumerate() {
+            all.push((RuleId { group, rule }, g, r));
+        }
+    }
+    all
+}

@@ -1,0 +1,308 @@
+//! Evaluates an expression at many times at once: each node becomes series × evaluations.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::ast::{Node, NodeKind};
+use super::functions::{Body, Call};
+use super::rows::{self, Row, Val};
+use super::select::Pick;
+use super::{
+    Annotation, AnnotationLevel, EvalOptions, Evaluated, Expr, Matrix, NameRemoval, Span, Value,
+    ValueType,
+};
+use crate::series::{Series, SeriesReader};
+use crate::{Labels, Result, Steps, Timestamp};
+
+/// More evaluations than this at once are a slip in a step, and would need gigabytes for each series.
+const MAX_STEPS: usize = 50_000_000;
+
+/// Evaluates an expression at every step. An instant is one step ([`Steps::instant`]).
+///
+/// The result does not depend on how many steps are evaluated together, nor on the number of threads, to the last bit.
+///
+/// # Errors
+/// When the data cannot be read, or the expression cannot be applied to it (for example many-to-many matching).
+pub fn evaluate(
+    expr: &Expr,
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+) -> Result<Evaluated> {
+    let evaluator = Evaluator {
+        expr,
+        reader,
+        options,
+        steps,
+        query_range: options.query_range.unwrap_or((steps.start, steps.end)),
+        annotations: RefCell::default(),
+    };
+    evaluator.check_steps(steps, expr.root.span)?;
+    let value = evaluator.top()?;
+    let mut annotations = evaluator.annotations.into_inner();
+    annotations.sort_by(|a, b| {
+        (a.level, a.span.start, &a.message).cmp(&(b.level, b.span.start, &b.message))
+    });
+    annotations.dedup();
+    Ok(Evaluated { value, annotations })
+}
+
+pub(crate) struct Evaluator<'a> {
+    pub(super) expr: &'a Expr,
+    pub(super) reader: &'a dyn SeriesReader,
+    pub(super) options: &'a EvalOptions,
+    /// The steps of the whole evaluation.
+    pub(super) steps: Steps,
+    pub(super) query_range: (Timestamp, Timestamp),
+    annotations: RefCell<Vec<Annotation>>,
+}
+
+impl Evaluator<'_> {
+    fn top(&self) -> Result<Value> {
+        let root = self.expr.root.without_parens();
+        let kind = root.value_type();
+        let instant = self.steps.count() == 1;
+        if matches!(kind, ValueType::Text | ValueType::Range) && !instant {
+            return Err(self.fail(
+                root.span,
+                format!("invalid expression type {kind:?} for range query, must be Scalar or instant Vector", kind = kind.to_string()),
+            ));
+        }
+        if kind == ValueType::Range {
+            return self.top_range(root);
+        }
+        Ok(match self.eval(root, self.steps)? {
+            Val::Scalar(values) => Value::Scalar(values),
+            Val::Text(text) => Value::Text(text.to_string()),
+            Val::Vector(rows) => {
+                let rows = rows
+                    .into_iter()
+                    .map(|row| Row {
+                        labels: self.final_labels(&row.labels, row.drop_name),
+                        drop_name: false,
+                        ..row
+                    })
+                    .collect();
+                let mut rows = self.joined(rows, root.span)?;
+                if !(instant && orders_its_result(root)) {
+                    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+                }
+                Value::Vector(Matrix {
+                    steps: self.steps,
+                    series: rows.into_iter().map(Row::finish).collect(),
+                })
+            }
+        })
+    }
+
+    fn top_range(&self, root: &Node) -> Result<Value> {
+        let ranges = self.ranges(root, self.steps, 1)?;
+        let until = ranges.until_ns[0];
+        let after = until.saturating_sub(ranges.width_ns);
+        let mut found: Vec<Series> = ranges
+            .series
+            .into_iter()
+            .map(|s| {
+                let from = s.at_ns.partition_point(|at| *at <= after);
+                let to = s.at_ns.partition_point(|at| *at <= until).max(from);
+                Series {
+                    labels: self.final_labels(&s.labels, s.drop_name),
+                    at_ns: s.at_ns[from..to].into(),
+                    values: s.values[from..to].into(),
+                }
+            })
+            .filter(|s| !s.at_ns.is_empty())
+            .collect();
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Value::Range(found))
+    }
+
+    fn final_labels(&self, labels: &Labels, drop_name: bool) -> Labels {
+        if drop_name {
+            labels.without_name()
+        } else {
+            labels.clone()
+        }
+    }
+
+    pub(super) fn fail(&self, span: Span, message: impl Into<String>) -> crate::Error {
+        self.expr.error(span, message).into()
+    }
+
+    pub(super) fn annotate(&self, level: AnnotationLevel, span: Span, message: String) {
+        self.annotations.borrow_mut().push(Annotation {
+            level,
+            message,
+            span,
+            expression: self.expr.text.clone(),
+        });
+    }
+
+    pub(super) fn check_steps(&self, steps: Steps, span: Span) -> Result<()> {
+        if steps.count() <= MAX_STEPS {
+            return Ok(());
+        }
+        Err(self.fail(
+            span,
+            format!("{} evaluations at once; at most {MAX_STEPS}", steps.count()),
+        ))
+    }
+
+    /// Labels of a result whose name has lost its meaning: now, or marked to go at the end.
+    pub(super) fn without_name(&self, labels: &Labels) -> (Labels, bool) {
+        match self.options.name_removal {
+            NameRemoval::AtOnce => (labels.without_name(), false),
+            NameRemoval::Delayed => (labels.clone(), true),
+        }
+    }
+
+    /// Takes the names away from rows whose values are no longer those of the metric.
+    pub(super) fn unnamed(&self, mut rows: Vec<Row>, span: Span) -> Result<Vec<Row>> {
+        for row in &mut rows {
+            let (labels, drop_name) = self.without_name(&row.labels);
+            row.labels = labels;
+            row.drop_name |= drop_name;
+        }
+        self.joined(rows, span)
+    }
+
+    pub(super) fn joined(&self, rows: Vec<Row>, span: Span) -> Result<Vec<Row>> {
+        rows::join(rows)
+            .map_err(|_| self.fail(span, "vector cannot contain metrics with the same labelset"))
+    }
+
+    pub(super) fn eval(&self, node: &Node, steps: Steps) -> Result<Val> {
+        if steps.count() > 1
+            && !matches!(node.kind, NodeKind::Number(_) | NodeKind::Text(_))
+            && is_step_invariant(node)
+        {
+            let once = self.eval_node(node, Steps::instant(steps.start))?;
+            return Ok(repeated(once, steps.count()));
+        }
+        self.eval_node(node, steps)
+    }
+
+    fn eval_node(&self, node: &Node, steps: Steps) -> Result<Val> {
+        match &node.kind {
+            NodeKind::Number(number) => Ok(Val::Scalar(vec![number.value; steps.count()])),
+            NodeKind::Text(text) => Ok(Val::Text(Arc::from(text.as_str()))),
+            NodeKind::Selector(selector) => {
+                Ok(Val::Vector(self.instant(selector, steps, Pick::Value)?))
+            }
+            NodeKind::Paren(inner) => self.eval(inner, steps),
+            NodeKind::Negate(inner) => self.negate(inner, steps),
+            NodeKind::Binary(binary) => self.binary(node.span, binary, steps),
+            NodeKind::Aggregate(aggregate) => self.aggregate(node.span, aggregate, steps),
+            NodeKind::Call { function, args } => self.call(&Call {
+                function,
+                args,
+                span: node.span,
+                steps,
+            }),
+            NodeKind::Range { .. } | NodeKind::Subquery(_) => {
+                unreachable!("checked: range vectors are arguments of functions")
+            }
+        }
+    }
+
+    fn negate(&self, inner: &Node, steps: Steps) -> Result<Val> {
+        Ok(match self.eval(inner, steps)? {
+            Val::Scalar(mut values) => {
+                values.iter_mut().for_each(|v| *v = -*v);
+                Val::Scalar(values)
+            }
+            Val::Vector(mut rows) => {
+                for row in &mut rows {
+                    row.values.iter_mut().for_each(|v| *v = -*v);
+                }
+                Val::Vector(self.unnamed(rows, inner.span)?)
+            }
+            text @ Val::Text(_) => text,
+        })
+    }
+
+    fn call(&self, call: &Call<'_>) -> Result<Val> {
+        match call.function.body {
+            Body::Window(kernel) => self.windows(call, kernel),
+            Body::Element(f) => {
+                let mut rows = self.vector(&call.args[0], call.steps)?;
+                for row in &mut rows {
+                    row.values.iter_mut().for_each(|v| *v = f(*v));
+                }
+                Ok(Val::Vector(self.unnamed(rows, call.span)?))
+            }
+            Body::Rows(f) => f(self, call),
+            Body::Unsupported(feature) => {
+                Err(self.fail(call.span, format!("unsupported feature: {feature}")))
+            }
+        }
+    }
+
+    /// Evaluates what is known to be a vector.
+    pub(super) fn vector(&self, node: &Node, steps: Steps) -> Result<Vec<Row>> {
+        match self.eval(node, steps)? {
+            Val::Vector(rows) => Ok(rows),
+            _ => unreachable!("checked: a vector"),
+        }
+    }
+
+    /// Evaluates what is known to be a scalar.
+    pub(super) fn scalar(&self, node: &Node, steps: Steps) -> Result<Vec<f64>> {
+        match self.eval(node, steps)? {
+            Val::Scalar(values) => Ok(values),
+            _ => unreachable!("checked: a scalar"),
+        }
+    }
+
+    /// Evaluates what is known to be a text.
+    pub(super) fn text(&self, node: &Node, steps: Steps) -> Result<Arc<str>> {
+        match self.eval(node, steps)? {
+            Val::Text(text) => Ok(text),
+            _ => unreachable!("checked: a text"),
+        }
+    }
+}
+
+/// The value of one evaluation at each of many.
+fn repeated(once: Val, steps: usize) -> Val {
+    match once {
+        Val::Scalar(values) => Val::Scalar(vec![values[0]; steps]),
+        Val::Vector(rows) => Val::Vector(
+            rows.into_iter()
+                .filter(|row| row.present.get(0))
+                .map(|row| Row {
+                    values: vec![row.values[0]; steps],
+                    present: super::Bits::all(steps),
+                    ..row
+                })
+                .collect(),
+        ),
+        text @ Val::Text(_) => text,
+    }
+}
+
+/// Whether a node has the same value at every evaluation because all it reads is pinned with `@`.
+fn is_step_invariant(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Number(_) | NodeKind::Text(_) => true,
+        NodeKind::Selector(selector) | NodeKind::Range { selector, .. } => {
+            selector.when.at.is_some()
+        }
+        NodeKind::Subquery(subquery) => subquery.when.at.is_some(),
+        NodeKind::Call { function, args } => {
+            !function.sees_time && args.iter().all(is_step_invariant)
+        }
+        _ => node.children().all(is_step_invariant),
+    }
+}
+
+/// Whether an instant query keeps the order in which the node gives its elements.
+fn orders_its_result(node: &Node) -> bool {
+    use super::ast::AggregateOp::{Bottomk, Topk};
+    match &node.kind {
+        NodeKind::Paren(inner) => orders_its_result(inner),
+        NodeKind::Aggregate(a) => matches!(a.op, Topk | Bottomk),
+        NodeKind::Call { function, .. } => function.orders,
+        _ => false,
+    }
+}

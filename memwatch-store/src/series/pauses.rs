@@ -1,0 +1,411 @@
+//! Pauses as series: a classic histogram and the raw pauses, from `gc_pauses`.
+//!
+//! The histogram is cumulative from the start of each process, at every reading of the instance in `samples` (at the pauses themselves
+//! when there is none). What was counted before a window is kept by hour, so that no answer depends on the window asked.
+//! A pause that several origins saw counts once, as the best origin of its process saw it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use memwatch_core::record::{Identity, PauseOrigin};
+use memwatch_core::{TimeRange, Timestamp, Window};
+
+use super::frame::{Frame, Points, micros_of};
+use super::names::Part;
+use crate::schema::{Table, best_origin, parse_origin};
+use crate::segment::TextColumn;
+use crate::{Error, Instances, Result, Snapshot};
+
+/// The upper bounds of the histogram's buckets in nanoseconds, with their labels: 1, 2, 5 of each decade from 1 µs to 10 s, and +Inf.
+pub(super) const EDGES: [(i64, &str); 23] = [
+    (1_000, "1e-06"),
+    (2_000, "2e-06"),
+    (5_000, "5e-06"),
+    (10_000, "1e-05"),
+    (20_000, "2e-05"),
+    (50_000, "5e-05"),
+    (100_000, "0.0001"),
+    (200_000, "0.0002"),
+    (500_000, "0.0005"),
+    (1_000_000, "0.001"),
+    (2_000_000, "0.002"),
+    (5_000_000, "0.005"),
+    (10_000_000, "0.01"),
+    (20_000_000, "0.02"),
+    (50_000_000, "0.05"),
+    (100_000_000, "0.1"),
+    (200_000_000, "0.2"),
+    (500_000_000, "0.5"),
+    (1_000_000_000, "1"),
+    (2_000_000_000, "2"),
+    (5_000_000_000, "5"),
+    (10_000_000_000, "10"),
+    (i64::MAX, "+Inf"),
+];
+
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Ordinal of a process; `None` when the source does not say.
+type Process = Option<i64>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pause {
+    at_us: i64,
+    pause_ns: i64,
+    process: Process,
+    origin: PauseOrigin,
+}
+
+/// Instants, and for each part that was asked for the values at them.
+type Columns = (Arc<[i64]>, Vec<Vec<f64>>);
+
+/// What was counted of one process.
+#[derive(Debug, Clone, Default)]
+struct Totals {
+    /// Pauses by the first edge that holds them.
+    buckets: [u64; EDGES.len()],
+    sum_ns: i128,
+}
+
+impl Totals {
+    fn add(&mut self, pause_ns: i64) {
+        self.buckets[EDGES.partition_point(|(edge, _)| *edge < pause_ns)] += 1;
+        self.sum_ns += i128::from(pause_ns);
+    }
+
+    fn merge(&mut self, other: &Totals) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+            *mine += theirs;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+
+    /// The value of a part; of the bucket with that edge.
+    fn value(&self, part: Part, edge: usize) -> f64 {
+        let upto = |edge: usize| self.buckets[..=edge].iter().sum::<u64>() as f64;
+        match part {
+            Part::Bucket => upto(edge),
+            Part::Count => upto(EDGES.len() - 1),
+            Part::Sum => self.sum_ns as f64 / 1e9,
+        }
+    }
+}
+
+/// What is known of all pauses of an instance.
+pub(super) struct History {
+    /// Which pauses count.
+    best: HashMap<Process, PauseOrigin>,
+    /// By hour since the epoch and process.
+    hours: BTreeMap<i64, HashMap<Process, Totals>>,
+    /// When which process was read, in order: first and last reading. Empty without readings.
+    timeline: Vec<(i64, i64, Process)>,
+}
+
+impl History {
+    /// Reads all pauses of an instance once, and when which process was alive.
+    pub(super) fn read(snapshot: &Snapshot, of: &Identity) -> Result<History> {
+        let mut history = History {
+            best: HashMap::new(),
+            hours: BTreeMap::new(),
+            timeline: timeline(snapshot, of)?,
+        };
+        let mut by_origin: HashMap<(Process, PauseOrigin), BTreeMap<i64, Totals>> = HashMap::new();
+        for pauses in batches(snapshot, of, TimeRange::ALL)? {
+            for pause in pauses? {
+                let process = history.process_of(&pause);
+                let hours = by_origin.entry((process, pause.origin)).or_default();
+                hours
+                    .entry(pause.at_us.div_euclid(HOUR_US))
+                    .or_default()
+                    .add(pause.pause_ns);
+            }
+        }
+        let processes: HashSet<Process> = by_origin.keys().map(|(process, _)| *process).collect();
+        for process in processes {
+            let origins = by_origin
+                .keys()
+                .filter(|(p, _)| *p == process)
+                .map(|(_, o)| *o);
+            let Some(best) = best_origin(origins) else {
+                continue;
+            };
+            history.best.insert(process, best);
+            for (hour, totals) in by_origin.remove(&(process, best)).unwrap_or_default() {
+                history
+                    .hours
+                    .entry(hour)
+                    .or_default()
+                    .insert(process, totals);
+            }
+        }
+        Ok(history)
+    }
+
+    /// Which process a pause belongs to, as the readings number them.
+    fn process_of(&self, pause: &Pause) -> Process {
+        let Some((_, _, last)) = self.timeline.last() else {
+            return pause.process;
+        };
+        let known = self
+            .timeline
+            .iter()
+            .any(|(_, _, process)| process.is_some());
+        match pause.process {
+            Some(process) if known => Some(process),
+            // Readings that do not say which process they are of, or a pause that does not: whoever was read next.
+            _ => {
+                let next = self
+                    .timeline
+                    .partition_point(|(_, until, _)| *until < pause.at_us);
+                self.timeline
+                    .get(next)
+                    .map_or(*last, |(_, _, process)| *process)
+            }
+        }
+    }
+
+    /// The pauses that count and that ended in `[from_us, to_us]`, in order.
+    fn pauses(
+        &self,
+        snapshot: &Snapshot,
+        of: &Identity,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<Pause>> {
+        let at = |us: i64| Timestamp(us.saturating_mul(1_000));
+        let range = TimeRange {
+            start: at(from_us),
+            end: at(to_us.saturating_add(1)),
+        };
+        let mut found = Vec::new();
+        for pauses in batches(snapshot, of, range)? {
+            for mut pause in pauses? {
+                pause.process = self.process_of(&pause);
+                if self.best.get(&pause.process) == Some(&pause.origin) {
+                    found.push(pause);
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// One point a pause, at its end; of several in one microsecond each is one nanosecond after the one before.
+    pub(super) fn raw(&self, snapshot: &Snapshot, of: &Identity, window: Window) -> Result<Points> {
+        let (from_us, to_us) = micros_of(window);
+        // A microsecond earlier, for the pauses that were moved into the window.
+        let pauses = self.pauses(snapshot, of, from_us.saturating_sub(1), to_us)?;
+        let mut last = i64::MIN;
+        let points = pauses.iter().map(|pause| {
+            last = pause
+                .at_us
+                .saturating_mul(1_000)
+                .max(last.saturating_add(1));
+            (last, pause.pause_ns as f64 / 1e9)
+        });
+        let (at_ns, values): (Vec<i64>, Vec<f64>) = points
+            .filter(|(at, _)| window.after.0 < *at && *at <= window.until.0)
+            .unzip();
+        Ok((at_ns.into(), values.into()))
+    }
+
+    /// Parts of the histogram at each reading inside of the window: of `readings` when the instance has some.
+    pub(super) fn histogram(
+        &self,
+        snapshot: &Snapshot,
+        of: &Identity,
+        window: Window,
+        readings: Option<&Frame>,
+        parts: &[(Part, usize)],
+    ) -> Result<Columns> {
+        let (from_us, to_us) = micros_of(window);
+        let process = Table::Samples.def().index_of("process").unwrap_or_default();
+        let readings: Option<(Arc<[i64]>, Vec<Process>)> = match readings {
+            None => None,
+            #[allow(clippy::cast_possible_truncation)] // Ordinals of restarts are small.
+            Some(frame) => Some((
+                Arc::clone(&frame.at_ns),
+                frame
+                    .column(process)?
+                    .into_iter()
+                    .map(|p| p.map(|p| p as i64))
+                    .collect(),
+            )),
+        };
+        let first_us = match &readings {
+            Some((at_ns, _)) => match at_ns.first() {
+                Some(at) => at.div_euclid(1_000),
+                None => return Ok((Arc::from([]), vec![Vec::new(); parts.len()])),
+            },
+            None => from_us.max(
+                self.hours
+                    .keys()
+                    .next()
+                    .map_or(0, |h| h.saturating_mul(HOUR_US)),
+            ),
+        };
+        let hour = first_us.div_euclid(HOUR_US);
+        let mut totals: HashMap<Process, Totals> = HashMap::new();
+        for by_process in self.hours.range(..hour).map(|(_, by_process)| by_process) {
+            for (process, counted) in by_process {
+                totals.entry(*process).or_default().merge(counted);
+            }
+        }
+        let pauses = self.pauses(snapshot, of, hour.saturating_mul(HOUR_US), to_us)?;
+        let mut pauses = pauses.into_iter().peekable();
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); parts.len()];
+        let mut write = |totals: &Totals| {
+            for (column, (part, edge)) in columns.iter_mut().zip(parts) {
+                column.push(totals.value(*part, *edge));
+            }
+        };
+        let none = Totals::default();
+        let at_ns: Arc<[i64]> = match readings {
+            Some((at_ns, processes)) => {
+                for (at, process) in at_ns.iter().zip(processes) {
+                    while let Some(pause) = pauses.next_if(|p| p.at_us <= at.div_euclid(1_000)) {
+                        totals.entry(pause.process).or_default().add(pause.pause_ns);
+                    }
+                    write(totals.get(&process).unwrap_or(&none));
+                }
+                at_ns
+            }
+            None => {
+                let mut at_ns = Vec::new();
+                while let Some(pause) = pauses.next() {
+                    let counted = totals.entry(pause.process).or_default();
+                    counted.add(pause.pause_ns);
+                    // Several in one microsecond are one reading.
+                    if pause.at_us >= from_us
+                        && pauses.peek().is_none_or(|next| next.at_us != pause.at_us)
+                    {
+                        at_ns.push(pause.at_us.saturating_mul(1_000));
+                        write(counted);
+                    }
+                }
+                at_ns.into()
+            }
+        };
+        Ok((at_ns, columns))
+    }
+}
+
+/// When which process of an instance was read.
+fn timeline(snapshot: &Snapshot, of: &Identity) -> Result<Vec<(i64, i64, Process)>> {
+    let only = Instances::Only([of.clone()].into());
+    let mut runs: Vec<(i64, i64, Process)> = Vec::new();
+    for batch in snapshot.scan(
+        Table::Samples,
+        Some(&["ts", "process"]),
+        TimeRange::ALL,
+        &only,
+    )? {
+        let batch = batch?;
+        let (Some(ts), Some(process)) = (
+            batch
+                .column(0)
+                .as_primitive_opt::<TimestampMicrosecondType>(),
+            batch.column(1).as_primitive_opt::<Int64Type>(),
+        ) else {
+            return Err(wrong_types());
+        };
+        for (at, process) in ts.values().iter().zip(process) {
+            match runs.last_mut() {
+                Some(last) if last.2 == process && last.1 <= *at => last.1 = *at,
+                _ => runs.push((*at, *at, process)),
+            }
+        }
+    }
+    // Segments may lie in any order of time, and overlap.
+    runs.sort_unstable();
+    let mut merged: Vec<(i64, i64, Process)> = Vec::new();
+    for run in runs {
+        match merged.last_mut() {
+            Some(last) if last.2 == run.2 => last.1 = last.1.max(run.1),
+            _ => merged.push(run),
+        }
+    }
+    merged.sort_unstable_by_key(|(first, last, process)| (*last, *first, *process));
+    Ok(merged)
+}
+
+/// The pauses of an instance inside of a range, whatever saw them.
+fn batches(
+    snapshot: &Snapshot,
+    of: &Identity,
+    range: TimeRange,
+) -> Result<impl Iterator<Item = Result<Vec<Pause>>> + use<>> {
+    let only = Instances::Only([of.clone()].into());
+    let columns = ["ts", "pause_ns", "process", "origin"];
+    let scan = snapshot.scan(Table::GcPauses, Some(&columns), range, &only)?;
+    Ok(scan.map(|batch| decode(&batch?)))
+}
+
+fn decode(batch: &RecordBatch) -> Result<Vec<Pause>> {
+    let (Some(ts), Some(pause_ns), Some(process), Some(origin)) = (
+        batch
+            .column(0)
+            .as_primitive_opt::<TimestampMicrosecondType>(),
+        batch.column(1).as_primitive_opt::<Int64Type>(),
+        batch.column(2).as_primitive_opt::<Int64Type>(),
+        TextColumn::new(batch.column(3).as_ref()),
+    ) else {
+        return Err(wrong_types());
+    };
+    let mut pauses = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        // An origin that a later version may add is not counted: it would be unknown how good it is.
+        let Some(origin) = parse_origin(origin.value(row)) else {
+            continue;
+        };
+        pauses.push(Pause {
+            at_us: ts.value(row),
+            pause_ns: pause_ns.value(row),
+            process: process.is_valid(row).then(|| process.value(row)),
+            origin,
+        });
+    }
+    Ok(pauses)
+}
+
+fn wrong_types() -> Error {
+    let found = "others".to_owned();
+    Error::Value {
+        field: "gc_pauses",
+        expected: "the types of the table's columns",
+        found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_ascend_and_their_labels_say_them() {
+        for (ns, label) in EDGES {
+            let seconds: f64 = label.parse().unwrap();
+            assert!(
+                (seconds.is_infinite() && ns == i64::MAX) || ns as f64 / 1e9 == seconds,
+                "{label}"
+            );
+        }
+        assert!(EDGES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn a_pause_counts_from_its_edge_on() {
+        let mut totals = Totals::default();
+        for ns in [-5, 0, 1_000, 1_001, 20_000_000_000] {
+            totals.add(ns);
+        }
+        let counts: Vec<f64> = [0, 1, 21, 22]
+            .iter()
+            .map(|e| totals.value(Part::Bucket, *e))
+            .collect();
+        assert_eq!(counts, [3.0, 4.0, 4.0, 5.0]);
+        assert_eq!(totals.value(Part::Count, 0), 5.0);
+    }
+}
