@@ -134,7 +134,10 @@ fn read_label_files(paths: &[PathBuf]) -> anyhow::Result<Option<Labels>> {
         };
         let labels = read_labels(&text, &context)?;
         for rejected in &labels.rejected {
-            say(&format!("warning: {rejected}"));
+            say(&format!(
+                "warning: {}: {}: expected {}, found `{}`",
+                rejected.place, rejected.field, rejected.expected, rejected.found
+            ));
         }
         found
             .services

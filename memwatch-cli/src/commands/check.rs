@@ -45,7 +45,7 @@ pub fn load(path: &Path) -> anyhow::Result<Result<RuleFile, RuleError>> {
 fn look(args: &CheckArgs, file: &RuleFile) -> anyhow::Result<Vec<Finding>> {
     let data = match &args.store {
         Some(data) => Some(data.clone()),
-        None => Some(args.data.dir().clone()).filter(Store::is_store),
+        None => Some(args.data.dir().clone()).filter(|dir| Store::is_store(dir)),
     };
     let Some(data) = data else {
         return Ok(lint(file, None)?);

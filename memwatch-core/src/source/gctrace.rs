@@ -239,7 +239,9 @@ fn is_collector(line: &[u8], time: &LogTime, gctrace: usize) -> bool {
             .count()
     };
     let prose = |text: &[u8]| text.iter().any(|b| matches!(b, b'=' | b';' | b',' | b'"'));
-    time.zoned && words(between) <= 4 && words(before) <= 3 && !prose(between) && !prose(before)
+    // Loggers of applications often leave the zone out, collectors seldom: then nothing may stand between.
+    let most = if time.zoned { 4 } else { 0 };
+    words(between) <= most && words(before) <= 3 && !prose(between) && !prose(before)
 }
 
 #[cfg(test)]
@@ -383,6 +385,7 @@ mod tests {
             format!("2026-11-23T05:03:20.5095Z {}", gc(7, 1000)),
             format!("2026-11-23T05:03:20.5095Z stderr F {}", gc(7, 1000)),
             format!("api-1  | 2026-11-23T05:03:20.5095Z {}", gc(7, 1000)),
+            format!("2026-11-23 05:03:20.5095 {}", gc(7, 1000)),
             format!(
                 "2026-11-23T06:03:20.5095+0100 host api[12]: {}",
                 gc(7, 1000)

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 
 /// A string, borrowed where it has no escapes.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {

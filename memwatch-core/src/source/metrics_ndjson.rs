@@ -105,9 +105,10 @@ struct JsonLine<'a> {
     #[serde(borrow)]
     instance: Option<Text<'a>>,
     #[serde(borrow)]
-    buckets: Option<std::collections::HashMap<Text<'a>, Vec<Text<'a>>>>,
+    // Sorted, so that the same input is rejected in the same order.
+    buckets: Option<std::collections::BTreeMap<Text<'a>, Vec<Text<'a>>>>,
     #[serde(borrow)]
-    kinds: Option<std::collections::HashMap<Text<'a>, Text<'a>>>,
+    kinds: Option<std::collections::BTreeMap<Text<'a>, Text<'a>>>,
     #[serde(borrow)]
     values: Option<Values<'a>>,
 }

@@ -244,6 +244,79 @@ fn every_recording_is_read_whole() {
     assert_eq!(found.len(), expected.len());
 }
 
+/// Without a known start, log lines around place the cycles to within what the note says, or not at all.
+#[test]
+fn log_lines_place_cycles_where_the_known_start_does() {
+    let Some(corpus) = corpus() else { return };
+    let (mut placed, mut cycles) = (0, 0);
+    for file in files(&corpus) {
+        let folder = file.parent().unwrap();
+        if !file.ends_with("stderr.log.gz") || !folder.join("samples.ndjson.zst").exists() {
+            continue;
+        }
+        let mut context = context(folder);
+        let Recognized::Records(source) = recognize(open(&file).fill_buf().unwrap()) else {
+            panic!("{}", file.display());
+        };
+        let mut known = Placed::default();
+        source
+            .parse(&mut open(&file), &context, &mut known)
+            .unwrap();
+        context.process_starts.clear();
+        let mut around = Placed::default();
+        source
+            .parse(&mut open(&file), &context, &mut around)
+            .unwrap();
+        for (cycle, at) in &around.0 {
+            let off_ms = (at - known.0[cycle]) / 1_000_000;
+            assert!(
+                off_ms.abs() <= 1_000,
+                "{}: {cycle:?} is {off_ms} ms off",
+                file.display()
+            );
+        }
+        placed += around.0.len();
+        cycles += known.0.len();
+    }
+    #[allow(clippy::print_stderr)] // Shown with --nocapture.
+    {
+        eprintln!("{placed} of {cycles} cycles are placed by log lines around");
+    }
+}
+
+/// When each cycle of each process began.
+#[derive(Default)]
+struct Placed(BTreeMap<(Option<i64>, i64), i64>);
+
+impl RecordSink for Placed {
+    fn gc_cycle(&mut self, _: &Identity, row: &GcCycle) -> Result<()> {
+        self.0.insert((row.process, row.gc_num), row.at.0);
+        Ok(())
+    }
+    fn sample(&mut self, _: &Identity, _: &MemorySample) -> Result<()> {
+        Ok(())
+    }
+    fn gc_pause(&mut self, _: &Identity, _: &GcPause) -> Result<()> {
+        Ok(())
+    }
+    fn metric(&mut self, _: &Identity, _: &MetricSample) -> Result<()> {
+        Ok(())
+    }
+    fn span(&mut self, _: &Identity, _: &Span) -> Result<()> {
+        Ok(())
+    }
+    fn incident(&mut self, _: &Incident) -> Result<()> {
+        Ok(())
+    }
+    fn artifact(&mut self, _: &Identity, _: &Artifact, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+    fn reject(&mut self, _: Rejection) -> Result<()> {
+        Ok(())
+    }
+    fn note(&mut self, _: String) {}
+}
+
 #[allow(clippy::print_stderr)] // Shown with --nocapture.
 fn println_notes(name: &str, read: &Counting) {
     for note in &read.notes {
