@@ -14,25 +14,19 @@ pub enum Answer {
 }
 
 /// The code for the shell. A failure is told on standard error: its causes once each, without control characters.
-pub fn code(result: anyhow::Result<Answer>) -> ExitCode {
+///
+/// `closed`: nobody reads standard output any more.
+pub fn code(result: anyhow::Result<Answer>, closed: bool) -> ExitCode {
     match result {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         // Whoever reads our output has seen enough (`memwatch query … | head`).
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(_) if closed => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
             ExitCode::from(2)
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }
 
 #[allow(clippy::print_stderr)] // The one place where errors are told.

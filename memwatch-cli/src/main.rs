@@ -6,6 +6,8 @@ mod exit;
 mod progress;
 mod render;
 
+use std::io::Write as _;
+
 use clap::Parser as _;
 
 use args::{Cli, Command};
@@ -20,5 +22,6 @@ fn main() -> std::process::ExitCode {
         Command::Check(args) => commands::check::run(args, &mut out),
         Command::Backtest(args) => commands::backtest::run(args, &mut out),
     };
-    exit::code(result.and_then(|answer| out.finish().map(|()| answer)))
+    let result = result.and_then(|answer| out.flush().map(|()| answer).map_err(Into::into));
+    exit::code(result, out.is_closed())
 }

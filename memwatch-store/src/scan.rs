@@ -13,7 +13,7 @@ use memwatch_core::record::Identity;
 
 use crate::manifest::Segment;
 use crate::schema::Table;
-use crate::segment::SegmentReader;
+use crate::segment::{SegmentReader, Wanted};
 use crate::{Error, Result, Shared, Snapshot};
 
 /// Which instances to read.
@@ -138,7 +138,7 @@ impl Scan {
         let rows = reader.rows_in(|i| {
             self.instances
                 .contains(&i.identity)
-                .then_some((from_us, to_us))
+                .then(|| Wanted::times(from_us, to_us))
         });
         // `ts` is read in any case: it is narrow, and says how many rows there are when no other column is asked for.
         let mut columns = self.columns.clone();

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::bail;
 use memwatch_store::Store;
-use memwatch_store::ingest::{Ingest, OnError};
+use memwatch_store::ingest::{Ingest, OnError, find};
 
 use super::recording::{time, with_progress};
 use super::say;
@@ -22,6 +22,8 @@ pub fn run(args: &IngestArgs, out: &mut Output) -> anyhow::Result<Answer> {
         .iter()
         .map(|text| time(text))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    // A mistyped name leaves no empty store behind.
+    find(&args.inputs)?;
     let store = Store::create(args.data.or(None))?;
     let bar = Progress::bytes(None);
     let ingest = Ingest::new(&store)

@@ -17,6 +17,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 pub struct Output {
     to: BufWriter<Box<dyn Write + Send>>,
     terminal: bool,
+    closed: bool,
 }
 
 impl Output {
@@ -25,6 +26,7 @@ impl Output {
         Output {
             terminal: io::stdout().is_terminal(),
             to: BufWriter::with_capacity(64 * 1024, Box::new(io::stdout())),
+            closed: false,
         }
     }
 
@@ -33,19 +35,28 @@ impl Output {
         self.terminal
     }
 
-    /// Hands over what is still buffered.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        Ok(self.to.flush()?)
+    /// Whether who read it has gone (`memwatch query … | head`).
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn note<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done {
+            self.closed |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        done
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write(bytes)
+        let done = self.to.write(bytes);
+        self.note(done)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        let done = self.to.flush();
+        self.note(done)
     }
 }
 

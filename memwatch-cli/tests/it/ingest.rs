@@ -76,7 +76,7 @@ fn bad_lines_are_shown_with_their_place() {
     )
     .ended(2);
     assert!(
-        strict.err.contains("s.ndjson:27") || strict.err.contains("27: "),
+        strict.err.contains("failed: s.ndjson: line 27: field"),
         "{}",
         strict.err
     );

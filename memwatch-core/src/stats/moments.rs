@@ -9,6 +9,13 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// Of no values.
+    pub const EMPTY: Moments = Moments {
+        count: 0.0,
+        mean: 0.0,
+        squares: 0.0,
+    };
+
     /// Of one value.
     #[must_use]
     pub fn of(value: f64) -> Moments {

@@ -46,7 +46,7 @@ pub(super) type Tell<'a> = Box<dyn FnMut(&Progress<'_>) + 'a>;
 pub struct Ingest<'a> {
     store: Store,
     inputs: Vec<String>,
-    pub(super) stdin: Option<Box<dyn Read>>,
+    pub(super) stdin: Option<Box<dyn Read + Send>>,
     pub(super) service: Option<Arc<str>>,
     pub(super) instance: Option<Arc<str>>,
     pub(super) at: Option<Timestamp>,
@@ -62,6 +62,15 @@ pub fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
         .iter()
         .map(|s| (s.name(), s.about()))
         .chain(ARTIFACT_SOURCES.iter().map(|s| (s.name(), s.about())))
+}
+
+/// How many files these inputs are, before anything is read or made.
+///
+/// # Errors
+/// When one does not exist, or a folder holds no files.
+pub fn find<S: Into<String>>(inputs: impl IntoIterator<Item = S>) -> Result<usize> {
+    let inputs: Vec<String> = inputs.into_iter().map(Into::into).collect();
+    Ok(Inputs::expand(&inputs)?.len())
 }
 
 impl<'a> Ingest<'a> {
@@ -88,7 +97,7 @@ impl<'a> Ingest<'a> {
     }
 
     /// What the input `-` reads.
-    pub fn standard_input(mut self, from: impl Read + 'static) -> Self {
+    pub fn standard_input(mut self, from: impl Read + Send + 'static) -> Self {
         self.stdin = Some(Box::new(from));
         self
     }
@@ -146,7 +155,9 @@ impl<'a> Ingest<'a> {
         }
         let format = self.format.as_deref().map(named).transpose()?;
         let inputs = Inputs::expand(&self.inputs)?;
-        Run::new(self.store.writer()?, inputs.size_bytes(), format, self).all(inputs)
+        let writer = self.store.writer()?;
+        let had_sources = self.store.snapshot()?.info().sources > 0;
+        Run::new(writer, had_sources, inputs.size_bytes(), format, self).all(inputs)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memwatch_core::source::HEAD_BYTES;
@@ -13,6 +14,8 @@ const RATIO_MAX: u64 = 200;
 /// Largest zstd window in powers of two: 128 MiB, what the `zstd` program itself accepts without being asked.
 const WINDOW_LOG_MAX: u32 = 27;
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Buffers that wait for the parser.
+const BUFFERS_AHEAD: usize = 4;
 
 /// How the bytes were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +29,21 @@ pub enum Compression {
 }
 
 /// Decompressed bytes, with a first look at them.
+///
+/// What follows the head is read, hashed and decompressed by a thread of its own, a few buffers ahead: parsing is the longer half of
+/// the work, and this the other.
 pub(crate) struct Content {
-    reader: BufReader<Box<dyn Read>>,
     head: Vec<u8>,
     head_at: usize,
+    rest: Rest,
     compression: Compression,
     raw: RawState,
+}
+
+enum Rest {
+    Waiting(Box<dyn Read + Send>),
+    Ahead(ReadAhead),
+    Failed(Option<io::Error>),
 }
 
 /// What went in so far.
@@ -58,7 +70,7 @@ impl RawState {
 
 impl Content {
     /// Looks at the first bytes of `raw` and sets up what decompresses it.
-    pub(crate) fn new(raw: Box<dyn Read>) -> io::Result<Content> {
+    pub(crate) fn new(raw: Box<dyn Read + Send>) -> io::Result<Content> {
         let state = RawState::default();
         let mut raw = Counted {
             inner: raw,
@@ -74,7 +86,7 @@ impl Content {
             _ => Compression::None,
         };
         let raw = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(magic).chain(raw));
-        let decoded: Box<dyn Read> = match compression {
+        let decoded: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(raw),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
             Compression::Zstd => {
@@ -83,7 +95,7 @@ impl Content {
                 Box::new(decoder)
             }
         };
-        let decoded: Box<dyn Read> = match compression {
+        let decoded: Box<dyn Read + Send> = match compression {
             Compression::None => decoded,
             _ => Box::new(Limited {
                 inner: decoded,
@@ -91,22 +103,21 @@ impl Content {
                 state: state.clone(),
             }),
         };
-        let mut reader = BufReader::with_capacity(BUFFER_BYTES, decoded);
+        let mut decoded = decoded;
         let mut head = Vec::with_capacity(HEAD_BYTES);
-        // What cannot be decompressed any more still shows what came before.
-        let failed = (&mut reader)
+        let looked = (&mut decoded)
             .take(HEAD_BYTES as u64)
-            .read_to_end(&mut head)
-            .err();
-        match failed {
-            Some(error) if head.is_empty() => return Err(error),
-            Some(error) => reader = BufReader::new(Box::new(Failing(Some(error)))),
-            None => {}
-        }
+            .read_to_end(&mut head);
+        // What cannot be decompressed any more still shows what came before.
+        let rest = match looked {
+            Err(error) if head.is_empty() => return Err(error),
+            Err(error) => Rest::Failed(Some(error)),
+            Ok(_) => Rest::Waiting(decoded),
+        };
         Ok(Content {
-            reader,
             head,
             head_at: 0,
+            rest,
             compression,
             raw: state,
         })
@@ -134,12 +145,9 @@ impl Content {
 
 impl Read for Content {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        if self.head_at < self.head.len() {
-            let n = (&self.head[self.head_at..]).read(to)?;
-            self.head_at += n;
-            return Ok(n);
-        }
-        self.reader.read(to)
+        let n = self.fill_buf()?.read(to)?;
+        self.consume(n);
+        Ok(n)
     }
 }
 
@@ -148,21 +156,83 @@ impl BufRead for Content {
         if self.head_at < self.head.len() {
             return Ok(&self.head[self.head_at..]);
         }
-        self.reader.fill_buf()
+        // A head that is not full was all there is.
+        if self.head.len() == HEAD_BYTES
+            && let Rest::Waiting(decoded) = &mut self.rest
+        {
+            let decoded = std::mem::replace(decoded, Box::new(io::empty()));
+            self.rest = Rest::Ahead(ReadAhead::start(decoded)?);
+        }
+        match &mut self.rest {
+            Rest::Waiting(_) => Ok(&[]),
+            Rest::Ahead(ahead) => ahead.fill(),
+            Rest::Failed(error) => error.take().map_or(Ok(&[]), Err),
+        }
     }
 
     fn consume(&mut self, n: usize) {
         if self.head_at < self.head.len() {
             self.head_at = (self.head_at + n).min(self.head.len());
-        } else {
-            self.reader.consume(n);
+        } else if let Rest::Ahead(ahead) = &mut self.rest {
+            ahead.at = (ahead.at + n).min(ahead.buffer.len());
         }
+    }
+}
+
+/// Buffers that a thread reads ahead of who consumes them.
+struct ReadAhead {
+    buffers: Receiver<io::Result<Vec<u8>>>,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl ReadAhead {
+    fn start(mut from: Box<dyn Read + Send>) -> io::Result<ReadAhead> {
+        let (full, buffers) = mpsc::sync_channel(BUFFERS_AHEAD);
+        std::thread::Builder::new()
+            .name("memwatch-read".to_owned())
+            .spawn(move || {
+                loop {
+                    let mut buffer = vec![0; BUFFER_BYTES];
+                    // One read a buffer: what a slow pipe gives is not held back.
+                    let read = match from.read(&mut buffer) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        read => read,
+                    };
+                    let last = !matches!(read, Ok(n) if n > 0);
+                    let next = read.map(|n| {
+                        buffer.truncate(n);
+                        buffer
+                    });
+                    // Who consumes them may have gone.
+                    if full.send(next).is_err() || last {
+                        return;
+                    }
+                }
+            })?;
+        Ok(ReadAhead {
+            buffers,
+            buffer: Vec::new(),
+            at: 0,
+        })
+    }
+
+    fn fill(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.buffer.len() {
+            self.at = 0;
+            self.buffer.clear();
+            // When the thread has ended, so has the input.
+            if let Ok(next) = self.buffers.recv() {
+                self.buffer = next?;
+            }
+        }
+        Ok(&self.buffer[self.at..])
     }
 }
 
 /// Counts and hashes what passes.
 struct Counted {
-    inner: Box<dyn Read>,
+    inner: Box<dyn Read + Send>,
     state: RawState,
 }
 
@@ -181,7 +251,7 @@ impl Read for Counted {
 
 /// Stops at what looks like a decompression bomb.
 struct Limited {
-    inner: Box<dyn Read>,
+    inner: Box<dyn Read + Send>,
     out: u64,
     state: RawState,
 }
@@ -201,15 +271,6 @@ impl Read for Limited {
             ));
         }
         Ok(n)
-    }
-}
-
-/// Gives the error that came while looking at the head, once.
-struct Failing(Option<io::Error>);
-
-impl Read for Failing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
     }
 }
 

@@ -27,21 +27,22 @@ mod report;
 mod run;
 mod sink;
 
-pub use builder::{Ingest, OnError, Progress, formats};
+pub use builder::{Ingest, OnError, Progress, find, formats};
 pub use content::Compression;
 pub use inputs::InputError;
 pub use open::open_or_ingest;
 pub use report::{IngestReport, InputReport, Outcome};
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use crate::Result;
 use crate::manifest::SourceIdentity;
 use crate::schema::Table;
 use crate::writer::{RowCounts, Writer};
-use crate::{Result, SourceHash};
 
 /// What was committed, and what waits for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     /// Rows by input and table, of all commits so far.
     rows: BTreeMap<(u32, Table), RowCounts>,
@@ -50,9 +51,20 @@ struct Tally {
     /// Inputs taken whole since the last commit.
     whole: Vec<SourceIdentity>,
     version: u64,
+    committed_at: Instant,
 }
 
 impl Tally {
+    fn new() -> Tally {
+        Tally {
+            rows: BTreeMap::new(),
+            uncommitted: 0,
+            whole: Vec::new(),
+            version: 0,
+            committed_at: Instant::now(),
+        }
+    }
+
     fn commit(&mut self, writer: &mut Writer) -> Result<()> {
         let done = writer.commit(&self.whole)?;
         for (key, counts) in done.rows {
@@ -64,10 +76,7 @@ impl Tally {
         self.whole.clear();
         self.uncommitted = 0;
         self.version = done.version;
+        self.committed_at = Instant::now();
         Ok(())
-    }
-
-    fn takes(&self, hash: &SourceHash) -> bool {
-        self.whole.iter().any(|s| s.hash == *hash)
     }
 }

@@ -35,12 +35,14 @@ pub(super) struct Run<'a> {
     reports: Vec<InputReport>,
     format: Option<Recognized>,
     on_error: OnError,
-    stdin: Option<Box<dyn Read>>,
+    stdin: Option<Box<dyn Read + Send>>,
     service: Option<Arc<str>>,
     instance: Option<Arc<str>>,
     at: Option<Timestamp>,
     starts: Vec<Timestamp>,
     tell: Tell<'a>,
+    /// Whether inputs were taken whole before this ingest.
+    had_sources: bool,
     bytes_total: Option<u64>,
     /// Bytes and rows of the inputs before this one.
     bytes_before: u64,
@@ -58,13 +60,14 @@ struct Known {
 impl<'a> Run<'a> {
     pub(super) fn new(
         writer: Writer,
+        had_sources: bool,
         bytes_total: Option<u64>,
         format: Option<Recognized>,
         settings: Ingest<'a>,
     ) -> Run<'a> {
         Run {
             writer,
-            tally: Tally::default(),
+            tally: Tally::new(),
             folders: Folders::default(),
             reports: Vec::new(),
             format,
@@ -75,6 +78,7 @@ impl<'a> Run<'a> {
             at: settings.at,
             starts: settings.starts,
             tell: settings.progress,
+            had_sources,
             bytes_total,
             bytes_before: 0,
             rows_before: 0,
@@ -118,7 +122,7 @@ impl<'a> Run<'a> {
     }
 
     fn one(&mut self, candidate: &Candidate) -> Result<InputReport> {
-        let raw: Box<dyn Read> = match &candidate.path {
+        let raw: Box<dyn Read + Send> = match &candidate.path {
             Some(path) => match File::open(path) {
                 Ok(file) => Box::new(file),
                 Err(error) => {
@@ -145,8 +149,9 @@ impl<'a> Run<'a> {
         let mut report = InputReport::new(candidate.name.clone(), Outcome::Read);
         report.compression = content.compression();
         report.format = Some(format.name());
-        let before = candidate.path.as_deref().and_then(hash_of);
-        if let Some(raw) = before
+        // Hashing first costs a pass over the file: for nothing when nothing was ever taken.
+        if self.had_sources
+            && let Some(raw) = candidate.path.as_deref().and_then(hash_of)
             && self.takes(&identity(&raw, format, &known.context))
         {
             report.bytes = candidate.size_bytes;
@@ -172,6 +177,7 @@ impl<'a> Run<'a> {
             writer: &mut self.writer,
             tally: &mut self.tally,
             on_error: self.on_error,
+            slow: candidate.path.is_none(),
             fallback: known.context.identity.clone(),
             progress: &mut progress,
             seen: Seen::default(),
@@ -211,7 +217,7 @@ impl<'a> Run<'a> {
     }
 
     fn takes(&self, hash: &SourceHash) -> bool {
-        self.tally.takes(hash) || self.writer.has_source(hash)
+        self.writer.has_source(hash)
     }
 
     fn recognize(&self, content: &Content) -> Result<Format, String> {
@@ -420,9 +426,18 @@ fn in_words(error: &CoreError, input: &str) -> String {
         }
         cause = inner.source();
     }
-    match text.strip_prefix(input) {
-        Some(rest) => rest.strip_prefix(": ").unwrap_or(rest).to_owned(),
-        None => text,
+    let Some(rest) = text.strip_prefix(input) else {
+        return text;
+    };
+    if let Some(rest) = rest.strip_prefix(": ") {
+        return rest.to_owned();
+    }
+    // `input:12: …`
+    match rest.strip_prefix(':').and_then(|r| r.split_once(": ")) {
+        Some((line, rest)) if line.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("line {line}: {rest}")
+        }
+        _ => text,
     }
 }
 

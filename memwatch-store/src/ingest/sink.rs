@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memwatch_core::incident::Incident;
 use memwatch_core::record::{
@@ -18,12 +19,16 @@ use crate::writer::Writer;
 const ROWS_PER_REPORT: u64 = 8_192;
 /// Rows after which what was read so far is made durable: some 15 s of reading.
 const ROWS_PER_COMMIT: u64 = 1_000_000;
+/// The same for rows that come slowly, from a pipe: what a crash may take.
+const TIME_PER_COMMIT: Duration = Duration::from_secs(60);
 
 /// Takes the rows of one input.
 pub(crate) struct Sink<'a> {
     pub(crate) writer: &'a mut Writer,
     pub(crate) tally: &'a mut Tally,
     pub(crate) on_error: OnError,
+    /// Rows may come slowly.
+    pub(crate) slow: bool,
     /// The identity used when the lines do not say.
     pub(crate) fallback: Option<Identity>,
     /// Told how many rows were read.
@@ -92,7 +97,9 @@ impl Sink<'_> {
             (self.progress)(self.seen.rows);
         }
         // An input that must come whole or not at all is committed at its end only.
-        if self.tally.uncommitted >= ROWS_PER_COMMIT && self.on_error == OnError::Skip {
+        let due = self.tally.uncommitted >= ROWS_PER_COMMIT
+            || (self.slow && self.tally.committed_at.elapsed() >= TIME_PER_COMMIT);
+        if due && self.on_error == OnError::Skip {
             self.tally.commit(self.writer).map_err(|e| {
                 self.seen.writer_failed = true;
                 CoreError::from(e)

@@ -5,7 +5,7 @@ mod reader;
 mod text;
 mod writer;
 
-pub(crate) use reader::{SegmentBatches, SegmentReader, verify};
+pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, verify};
 pub(crate) use text::TextColumn;
 pub(crate) use writer::{SegmentWriter, unfinished};
 

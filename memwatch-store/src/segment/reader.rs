@@ -78,10 +78,10 @@ impl SegmentReader {
         column < self.num_columns()
     }
 
-    /// The stretches of rows that may lie in `[from_us, to_us]` of the instances for which `wanted` gives one; ascending, apart.
+    /// The stretches of rows that may be what is wanted of the instances of which something is; ascending, apart.
     pub(crate) fn rows_in(
         &self,
-        mut wanted: impl FnMut(&InstanceRows) -> Option<(i64, i64)>,
+        mut wanted: impl FnMut(&InstanceRows) -> Option<Wanted>,
     ) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut push = |range: Range<usize>| match found.last_mut() {
@@ -90,26 +90,53 @@ impl SegmentReader {
             _ => found.push(range),
         };
         for (first, instance) in self.segment.instance_offsets() {
-            let Some((from_us, to_us)) = wanted(instance) else {
+            let Some(wanted) = wanted(instance) else {
                 continue;
             };
-            if instance.max_us < from_us || to_us < instance.min_us {
+            if instance.max_us < wanted.from_us || wanted.to_us < instance.min_us {
                 continue;
             }
             let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
-            if from_us <= instance.min_us && instance.max_us <= to_us {
-                push(rows);
-                continue;
+            let mut kept = vec![rows.clone()];
+            if wanted.from_us > instance.min_us || instance.max_us > wanted.to_us {
+                kept = self.pages_of(&rows, 0, |bounds, page| match bounds {
+                    ColumnIndexMetaData::INT64(bounds) => {
+                        bounds
+                            .min_value(page)
+                            .is_none_or(|min| *min <= wanted.to_us)
+                            && bounds
+                                .max_value(page)
+                                .is_none_or(|max| *max >= wanted.from_us)
+                    }
+                    _ => true,
+                });
             }
-            for page in self.pages_of(&rows, from_us, to_us) {
-                push(page.start.max(rows.start)..page.end.min(rows.end));
+            if let Some((column, from, to)) = &wanted.texts {
+                let pages = self.pages_of(&rows, *column, |bounds, page| match bounds {
+                    ColumnIndexMetaData::BYTE_ARRAY(bounds) => {
+                        bounds
+                            .min_value(page)
+                            .is_none_or(|min| min <= to.as_bytes())
+                            && bounds
+                                .max_value(page)
+                                .is_none_or(|max| max >= from.as_bytes())
+                    }
+                    _ => true,
+                });
+                kept = intersection(&kept, &pages);
             }
+            kept.into_iter().for_each(&mut push);
         }
         found
     }
 
-    /// The pages of `ts` that touch `rows` and may hold a time in `[from_us, to_us]`.
-    fn pages_of(&self, rows: &Range<usize>, from_us: i64, to_us: i64) -> Vec<Range<usize>> {
+    /// The parts of `rows` in pages of a column whose bounds may hold what is wanted.
+    fn pages_of(
+        &self,
+        rows: &Range<usize>,
+        column: usize,
+        may_hold: impl Fn(&ColumnIndexMetaData, usize) -> bool,
+    ) -> Vec<Range<usize>> {
         let mut pages = Vec::new();
         let mut group_start = 0usize;
         for (group, chunk) in self.segment.row_groups.iter().enumerate() {
@@ -119,30 +146,29 @@ impl SegmentReader {
             if group_range.end <= rows.start || rows.end <= group_range.start {
                 continue;
             }
-            let locations = self
-                .metadata
-                .offset_index()
-                .and_then(|index| index.get(group)?.first())
-                .map(|index| index.page_locations().as_slice());
-            let bounds = self
-                .metadata
-                .column_index()
-                .and_then(|index| index.get(group)?.first());
-            let (Some(locations), Some(ColumnIndexMetaData::INT64(bounds))) = (locations, bounds)
-            else {
-                pages.push(group_range);
+            let mut push = |page: Range<usize>| {
+                let part = page.start.max(rows.start)..page.end.min(rows.end);
+                if !part.is_empty() {
+                    pages.push(part);
+                }
+            };
+            let offsets = self.metadata.offset_index();
+            let offsets = offsets.and_then(|index| index.get(group)?.get(column));
+            let bounds = self.metadata.column_index();
+            let bounds = bounds.and_then(|index| index.get(group)?.get(column));
+            let (Some(offsets), Some(bounds)) = (offsets, bounds) else {
+                push(group_range);
                 continue;
             };
-            for (at, location) in locations.iter().enumerate() {
-                let first = usize::try_from(location.first_row_index).unwrap_or(0);
-                let next = locations.get(at + 1).map_or(group_rows, |next| {
-                    usize::try_from(next.first_row_index).unwrap_or(group_rows)
-                });
-                let page = group_range.start + first..group_range.start + next;
-                let outside = bounds.min_value(at).is_some_and(|min| *min > to_us)
-                    || bounds.max_value(at).is_some_and(|max| *max < from_us);
-                if !outside && page.start < rows.end && rows.start < page.end {
-                    pages.push(page);
+            let starts: Vec<usize> = offsets
+                .page_locations()
+                .iter()
+                .map(|page| usize::try_from(page.first_row_index).unwrap_or(0))
+                .chain([group_rows])
+                .collect();
+            for (page, ends) in starts.windows(2).enumerate() {
+                if may_hold(bounds, page) {
+                    push(group_range.start + ends[0]..group_range.start + ends[1]);
                 }
             }
         }
@@ -215,6 +241,44 @@ impl SegmentReader {
         }
         Ok(())
     }
+}
+
+/// What is wanted of an instance.
+pub(crate) struct Wanted {
+    /// First and last microsecond.
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
+    /// Only rows with a text in this column between these two, both included.
+    pub(crate) texts: Option<(usize, String, String)>,
+}
+
+impl Wanted {
+    /// All rows between two microseconds, both included.
+    pub(crate) fn times(from_us: i64, to_us: i64) -> Wanted {
+        Wanted {
+            from_us,
+            to_us,
+            texts: None,
+        }
+    }
+}
+
+/// What lies in both of two lists of stretches, each ascending and apart.
+fn intersection(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        let part = x.start.max(y.start)..x.end.min(y.end);
+        if !part.is_empty() {
+            both.push(part);
+        }
+        if x.end <= y.end {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    both
 }
 
 /// Batches of one segment.

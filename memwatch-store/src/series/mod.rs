@@ -26,7 +26,7 @@ use self::pauses::{EDGES, History};
 use self::recorded::Catalog;
 use crate::cache::{Lru, locked};
 use crate::schema::Table;
-use crate::segment::SegmentReader;
+use crate::segment::{SegmentReader, Wanted};
 use crate::{Result, Snapshot};
 
 /// Instants of instances kept for the next selector: those of one chunk of a backtest.
@@ -98,7 +98,8 @@ impl StoreSeries {
                 continue;
             }
             let reader = Arc::new(SegmentReader::open(&self.snapshot.shared, segment)?);
-            let found = reader.rows_in(|i| (i.identity == *of).then_some((from_us, to_us)));
+            let found =
+                reader.rows_in(|i| (i.identity == *of).then(|| Wanted::times(from_us, to_us)));
             stretches.extend(found.into_iter().map(|rows| (Arc::clone(&reader), rows)));
         }
         let process = Table::Samples.def().index_of("process");

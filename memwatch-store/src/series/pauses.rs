@@ -99,7 +99,8 @@ pub(super) struct History {
     best: HashMap<Process, PauseOrigin>,
     /// By hour since the epoch and process.
     hours: BTreeMap<i64, HashMap<Process, Totals>>,
-    /// When which process was read, in order: first and last reading. Empty without readings.
+    /// When which process was read, in order: first and last reading. Empty without readings; readings that do not say which process
+    /// they are of count only when none does.
     timeline: Vec<(i64, i64, Process)>,
 }
 
@@ -145,25 +146,21 @@ impl History {
 
     /// Which process a pause belongs to, as the readings number them.
     fn process_of(&self, pause: &Pause) -> Process {
-        let Some((_, _, last)) = self.timeline.last() else {
-            return pause.process;
-        };
-        let known = self
-            .timeline
-            .iter()
-            .any(|(_, _, process)| process.is_some());
-        match pause.process {
-            Some(process) if known => Some(process),
-            // Readings that do not say which process they are of, or a pause that does not: whoever was read next.
-            _ => {
-                let next = self
-                    .timeline
-                    .partition_point(|(_, until, _)| *until < pause.at_us);
-                self.timeline
-                    .get(next)
-                    .map_or(*last, |(_, _, process)| *process)
-            }
+        match (pause.process, self.timeline.first()) {
+            (process, None) => process,
+            (Some(process), Some((_, _, Some(_)))) => Some(process),
+            // Readings that never say which process they are of, or a pause that does not.
+            _ => self.process_at(pause.at_us),
         }
+    }
+
+    /// The process that was read at that time or next.
+    fn process_at(&self, at_us: i64) -> Process {
+        let next = self
+            .timeline
+            .partition_point(|(_, until, _)| *until < at_us);
+        let run = self.timeline.get(next).or(self.timeline.last());
+        run.and_then(|(_, _, process)| *process)
     }
 
     /// The pauses that count and that ended in `[from_us, to_us]`, in order.
@@ -268,6 +265,8 @@ impl History {
                     while let Some(pause) = pauses.next_if(|p| p.at_us <= at.div_euclid(1_000)) {
                         totals.entry(pause.process).or_default().add(pause.pause_ns);
                     }
+                    // A reading that does not say is of the process that was read around it, not of a new one.
+                    let process = process.or_else(|| self.process_at(at.div_euclid(1_000)));
                     write(totals.get(&process).unwrap_or(&none));
                 }
                 at_ns
@@ -317,6 +316,9 @@ fn timeline(snapshot: &Snapshot, of: &Identity) -> Result<Vec<(i64, i64, Process
                 _ => runs.push((*at, *at, process)),
             }
         }
+    }
+    if runs.iter().any(|(_, _, process)| process.is_some()) {
+        runs.retain(|(_, _, process)| process.is_some());
     }
     // Segments may lie in any order of time, and overlap.
     runs.sort_unstable();

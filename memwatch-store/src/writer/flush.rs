@@ -14,9 +14,9 @@ use crate::Result;
 use crate::buffer::{Columns, buffer_schema};
 use crate::identity::{distinct, keys, payloads, stretches};
 use crate::layout::Day;
-use crate::manifest::Segment;
+use crate::manifest::{InstanceRows, Segment};
 use crate::schema::Table;
-use crate::segment::{ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, unfinished};
+use crate::segment::{ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, Wanted, unfinished};
 
 /// Rows of one day in the order of their keys.
 struct NewRows<'a> {
@@ -37,6 +37,15 @@ enum Found {
     Stored,
     /// With a payload that this row takes the place of.
     Replaced,
+}
+
+/// What the new rows of an instance span.
+struct Extent {
+    /// First and last microsecond.
+    times: (i64, i64),
+    /// First and last text of the column that comes before the time in the key: input sorted by series then touches little of what
+    /// was written before.
+    texts: Option<(usize, String, String)>,
 }
 
 /// A row that is there already.
@@ -114,7 +123,7 @@ impl Writer {
 
     /// Marks the new rows that are stored already, and takes stored rows away that lose against a new one.
     fn leave_out_known(&mut self, day: Day, new: &mut NewRows<'_>) -> Result<()> {
-        let times = new.times_by_instance();
+        let extents = new.extents();
         let by_day = new.table.def().key_has_ts();
         let candidates: Vec<Arc<Segment>> = self
             .state
@@ -126,13 +135,20 @@ impl Writer {
             .cloned()
             .collect();
         for segment in candidates {
-            let overlap = |i: &crate::manifest::InstanceRows| {
-                let (from, to) = *times.get(&i.identity)?;
-                if by_day {
-                    (from <= i.max_us && i.min_us <= to).then_some((from, to))
+            let overlap = |i: &InstanceRows| {
+                let extent = extents.get(&i.identity)?;
+                let (from_us, to_us) = if by_day {
+                    extent.times
                 } else {
-                    Some((i64::MIN, i64::MAX))
-                }
+                    (i64::MIN, i64::MAX)
+                };
+                let texts = extent.texts.clone();
+                let touches = from_us <= i.max_us && i.min_us <= to_us;
+                touches.then_some(Wanted {
+                    from_us,
+                    to_us,
+                    texts,
+                })
             };
             if !segment.instances.iter().any(|i| overlap(i).is_some()) {
                 continue;
@@ -218,13 +234,17 @@ impl Writer {
 }
 
 impl NewRows<'_> {
-    /// First and last microsecond of each instance.
-    fn times_by_instance(&self) -> HashMap<Identity, (i64, i64)> {
-        let mut times: HashMap<Identity, (i64, i64)> = HashMap::new();
+    /// What the rows of each instance span.
+    fn extents(&self) -> HashMap<Identity, Extent> {
+        let mut extents = HashMap::new();
+        let def = self.table.def();
         let text = |column: usize| TextColumn::new(self.batch.column(column).as_ref());
         let (Some(service), Some(instance)) = (text(1), text(2)) else {
-            return times;
+            return extents;
         };
+        // The column that comes first within an instance, unless it is the time.
+        let leading = def.key.get(2).and_then(|name| def.index_of(name));
+        let leading = leading.and_then(|column| Some((column, text(column)?)));
         let ts = self
             .batch
             .column(0)
@@ -234,25 +254,32 @@ impl NewRows<'_> {
             service.same(a.0 as usize, b.0 as usize) && instance.same(a.0 as usize, b.0 as usize)
         };
         for rows in self.rows.chunk_by(same) {
-            let first = rows[0].0 as usize;
+            let (first, last) = (rows[0].0 as usize, rows[rows.len() - 1].0 as usize);
             let identity = Identity {
                 service: service.value(first).into(),
                 instance: instance.value(first).into(),
             };
             let at = rows.iter().map(|(row, _)| ts[*row as usize]);
-            let (from, to) = at.fold((i64::MAX, i64::MIN), |(from, to), at| {
+            let times = at.fold((i64::MAX, i64::MIN), |(from, to), at| {
                 (from.min(at), to.max(at))
             });
-            times.insert(identity, (from, to));
+            let texts = leading.as_ref().map(|(column, text)| {
+                (
+                    *column,
+                    text.value(first).to_owned(),
+                    text.value(last).to_owned(),
+                )
+            });
+            extents.insert(identity, Extent { times, texts });
         }
-        times
+        extents
     }
 
     /// The rows of a segment whose key is that of a new row: both ascend by key, so one pass over both finds them.
     fn matches_in(
         &self,
         reader: &SegmentReader,
-        overlap: impl FnMut(&crate::manifest::InstanceRows) -> Option<(i64, i64)>,
+        overlap: impl FnMut(&InstanceRows) -> Option<Wanted>,
     ) -> Result<Vec<Match>> {
         let def = self.table.def();
         let columns: Vec<usize> = def

@@ -193,7 +193,7 @@ fn a_bad_line_is_counted_or_stops_as_asked() {
     assert_eq!(report.new_rows(), 6);
     assert_eq!(report.failures().count(), 2, "{report:?}");
     let (_, why) = report.failures().next().unwrap();
-    assert!(why.starts_with("9: "), "{why}");
+    assert!(why.starts_with("line 9: field `ts`: expected"), "{why}");
     let info = store.snapshot().unwrap().info();
     assert_eq!(info.tables.iter().map(|t| t.rows).sum::<u64>(), 6);
 }

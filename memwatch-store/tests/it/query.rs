@@ -137,7 +137,7 @@ fn a_pause_seen_by_several_origins_is_one_pause() {
         [
             "instance-0|1|memstats|3",
             "instance-0|2|gctrace|4",
-            "instance-1||trace|1"
+            "instance-1|NULL|trace|1"
         ]
     );
 }
@@ -250,7 +250,7 @@ fn errors_speak_the_users_language() {
             "expected a column, found `heap_inuse`: did you mean `heap_inuse_bytes`",
         ),
         ("SELEC 1", "found `SELEC`"),
-        ("SELECT FROM WHERE", "Expected"),
+        ("SELECT (1", "Expected"),
         ("SELECT nope(1)", "nope"),
     ] {
         let error = answer(&engine, sql).unwrap_err().to_string();
@@ -277,8 +277,7 @@ fn time_and_memory_are_bounded() {
     let mut settings = Settings::default();
     settings.memory_bytes = 1 << 20;
     let engine = Engine::with(&snapshot, &settings).unwrap();
-    let sql =
-        "SELECT count(*) FROM (SELECT array_agg(i) AS a FROM generate_series(1, 5000000) AS t(i))";
+    let sql = "SELECT array_agg(i) FROM generate_series(1, 5000000) AS t(i)";
     let error = answer(&engine, sql).unwrap_err().to_string();
     assert!(error.contains("less memory than the limit"), "{error}");
 }

@@ -540,6 +540,31 @@ fn without_readings_the_histogram_is_counted_at_the_pauses() {
 }
 
 #[test]
+fn a_reading_that_does_not_name_its_process_is_no_restart() {
+    let of = identity(0);
+    let mut rows = vec![AnyRow::Pause(
+        of.clone(),
+        pause(DAY - MS, 10_000, PauseOrigin::MemStats),
+    )];
+    for (ms, process) in [
+        (0, Some(1)),
+        (1, None),
+        (2, Some(1)),
+        (3, Some(2)),
+        (4, None),
+    ] {
+        let mut row = sample(DAY + ms * MS, None);
+        row.process = process;
+        rows.push(AnyRow::Sample(of.clone(), row));
+    }
+    let (_dir, snapshot) = stored(&rows, 10);
+    let name = "gc_pauses_seconds_count";
+    let labels = r#"{instance="instance-0", job="service-0", service="service-0"}"#;
+    let expected = format!("{name}{labels} @ 0=1 1=1 2=1 3=0 4=0");
+    check(&snapshot, &named(name), ALL, &[&expected]);
+}
+
+#[test]
 fn many_rows_in_many_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();

@@ -1,0 +1,25 @@
+//! A statistic of the window before each row: over a count of rows, or over time at irregular steps.
+//!
+//! Each statistic has a form for a whole column ([`by_count`], [`by_time`], [`quantiles_by_count`] …) and one that takes row by row
+//! ([`Stream`], [`RankedStream`]); both give the same bits. Near the beginning a window holds the rows there are. A NaN makes sums, means
+//! and lines of its windows NaN and no others'; the least and the greatest skip it; quantiles order it before all others, as Prometheus does.
+
+mod batch;
+mod ewma;
+mod fold;
+mod growth;
+mod ranked;
+mod stream;
+
+pub use batch::{by_count, by_count_at, by_time};
+pub use ewma::{Ewma, ewma};
+pub use fold::{
+    Count, Deviation, EvenLine, EvenSlope, Fold, Increase, Line, Max, Mean, Min, Origin, Rate, Row,
+    Slope, Stddev, Sum,
+};
+pub use growth::{Growth, growth_by_count, growth_by_count_at, growth_by_time};
+pub use ranked::{RankedStream, mad_by_count, mad_by_time, quantiles_by_count, quantiles_by_time};
+pub use stream::{Stream, Width};
+
+#[cfg(test)]
+mod tests;
