@@ -1,5 +1,8 @@
 //! memwatch: the flight recorder and rule laboratory for Go memory.
 
+// Nothing of a program is reachable from outside: `pub` says what a module gives to the others.
+#![allow(unreachable_pub)]
+
 mod args;
 mod commands;
 mod exit;

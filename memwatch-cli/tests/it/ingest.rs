@@ -17,7 +17,7 @@ fn a_folder_is_reported_input_by_input() {
             .join(" ")
     };
     assert!(
-        line("samples.ndjson").contains("samples 8.0 kB 25 0 0"),
+        line("samples.ndjson").contains("samples 7.5 kB 25 0 0"),
         "{}",
         line("samples.ndjson")
     );

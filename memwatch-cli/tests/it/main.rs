@@ -12,22 +12,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a run of the program gave.
-pub struct Run {
+pub(crate) struct Run {
     /// Exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 /// Runs `memwatch` with these arguments in `folder`.
-pub fn memwatch(folder: &Path, args: &[&str]) -> Run {
+pub(crate) fn memwatch(folder: &Path, args: &[&str]) -> Run {
     memwatch_reading(folder, args, b"")
 }
 
 /// The same with something on standard input.
-pub fn memwatch_reading(folder: &Path, args: &[&str], stdin: &[u8]) -> Run {
+pub(crate) fn memwatch_reading(folder: &Path, args: &[&str], stdin: &[u8]) -> Run {
     use std::io::Write as _;
     let mut child = Command::new(env!("CARGO_BIN_EXE_memwatch"))
         .args(args)
@@ -51,7 +51,7 @@ pub fn memwatch_reading(folder: &Path, args: &[&str], stdin: &[u8]) -> Run {
 impl Run {
     /// Fails the test unless the run ended with this code.
     #[track_caller]
-    pub fn ended(self, code: i32) -> Run {
+    pub(crate) fn ended(self, code: i32) -> Run {
         assert_eq!(
             self.code, code,
             "stdout:\n{}\nstderr:\n{}",

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 /// Readings of the recording.
-pub const READINGS: i64 = 25;
+pub(crate) const READINGS: i64 = 25;
 
 /// Writes `api/` with samples of one process, its gctrace log and a file that is no recording.
-pub fn write(root: &Path) {
+pub(crate) fn write(root: &Path) {
     let folder = root.join("api");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("samples.ndjson"), samples()).unwrap();
@@ -16,7 +16,7 @@ pub fn write(root: &Path) {
 }
 
 /// Two gctrace lines between log lines.
-pub const GCTRACE: &str = "\
+pub(crate) const GCTRACE: &str = "\
 started
 gc 1 @0.071s 0%: 0.038+1.1+0.004 ms clock, 0.077+0/0.73/0.45+0.008 ms cpu, 3->3->1 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 2 P
 listening
@@ -24,7 +24,7 @@ gc 2 @1.271s 0%: 0.053+1.1+0.004 ms clock, 0.077+0/0.73/0.45+0.008 ms cpu, 3->3-
 ";
 
 /// Samples of one process.
-pub fn samples() -> String {
+pub(crate) fn samples() -> String {
     let start = 1_795_410_189_562_606_739i64;
     let mut text = format!(
         "{{\"type\":\"meta\",\"format\":\"memwatch-samples/1\",\"ts\":{start},\"service\":\"api\",\"instance\":\"api-0\",\"proc\":1}}\n"
