@@ -243,7 +243,7 @@ fn check_points_at_what_is_wrong() {
         "{}",
         run.out
     );
-    assert!(run.out.contains("rules.toml:25:9: "), "{}", run.out);
+    assert!(run.out.contains("rules.toml:23:9: "), "{}", run.out);
 
     let bad = RULES
         .replace("for = \"3s\"", "fro = \"3s\"")
