@@ -324,7 +324,8 @@ fn escape_braces(pattern: &str) -> String {
             let closed = pattern[i + 1..].contains('}');
             let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
             let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-            if !class && !(closed && !least.is_empty() && digits(least) && digits(most)) {
+            let repetition = closed && !least.is_empty() && digits(least) && digits(most);
+            if !class && !repetition {
                 out.push('\\');
             }
         }

@@ -34,7 +34,8 @@ pub struct Series {
 pub trait SeriesReader: Sync {
     /// The series that satisfy all `matchers`, in the order of their labels, with their samples inside of `window`.
     ///
-    /// A series without samples in the window may be left out.
+    /// A series without samples in the window may be left out, and one may come with samples outside of the window: the evaluator looks
+    /// only inside.
     ///
     /// # Errors
     /// When the data cannot be read; never because nothing matches.

@@ -191,7 +191,8 @@ fn rules(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()
     write!(out, "{}", draw(&columns, &rows, style))?;
     let recording = outcome.rules.iter().filter(|r| !r.alerting).count();
     if recording > 0 {
-        writeln!(out, "and {recording} recording rules")?;
+        let s = if recording == 1 { "" } else { "s" };
+        writeln!(out, "and {recording} recording rule{s}")?;
     }
     if let Some(scored) = scored {
         writeln!(out, "{}", summary(&scored.all))?;
@@ -222,7 +223,7 @@ fn summary(all: &Score) -> String {
     }
     if all.ignored + all.unscored > 0 {
         parts.push(format!(
-            "{} alerts count for nothing ({} in unlabelled stretches, {} of services without labels)",
+            "{} counted for nothing ({} in unlabelled stretches, {} of services without labels)",
             all.ignored + all.unscored,
             all.ignored,
             all.unscored
@@ -324,7 +325,7 @@ fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> a
                 clock.show(alert.fired_at),
                 end,
                 cut(&outcome.rules[alert.rule].name, 24),
-                cut(&whose(&alert.labels), 24),
+                cut(&whose(&alert.labels), 26),
                 short(alert.value),
                 short(alert.peak),
             ];
@@ -358,18 +359,21 @@ fn was(scored: &Scored, alert: usize) -> String {
     }
 }
 
-/// Whose alert it is: the instance where it is known, and which of several.
+/// Whose alert it is: the instance, with the service where the instance's name does not say it; else all labels.
 fn whose(labels: &Labels) -> String {
-    let known = ["instance", "service", "job"];
-    match known
-        .iter()
-        .map(|name| labels.get(name))
-        .find(|v| !v.is_empty())
-    {
-        Some(value) => value.to_owned(),
-        None => labels
+    let service = match labels.get("service") {
+        "" => labels.get("job"),
+        service => service,
+    };
+    match (service, labels.get("instance")) {
+        ("", "") => labels
             .filter(|n| n != "alertname" && n != "severity")
             .canonical(),
+        (service, "") => service.to_owned(),
+        (service, instance) if service.is_empty() || instance.contains(service) => {
+            instance.to_owned()
+        }
+        (service, instance) => format!("{service} {instance}"),
     }
 }
 
@@ -390,6 +394,10 @@ fn coverage(
                 .entry((names.clone(), hole.service.clone()))
                 .or_default()
                 .push(rule),
+            (HoleReason::NeverTogether, Some(rule)) => by_hole
+                .entry((Vec::new(), hole.service.clone()))
+                .or_default()
+                .push(rule),
             (HoleReason::Failed(message), Some(rule)) => lines.push(format!(
                 "{}: {} evaluations failed: {message}",
                 outcome.rules[rule].name,
@@ -404,12 +412,18 @@ fn coverage(
     }
     for ((names, rules), services) in missing {
         let rules: Vec<&str> = rules.iter().map(|r| &*outcome.rules[*r].name).collect();
-        let names = match names.is_empty() {
-            true => "what it reads".to_owned(),
-            false => some(names.iter().map(AsRef::as_ref), 3),
+        let why = if names.is_empty() {
+            "the recording is too short for its windows".to_owned()
+        } else {
+            // By name; the labels asked for are in the JSON.
+            let names: BTreeSet<&str> = names
+                .iter()
+                .map(|n| n.split_once('{').map_or(&**n, |(name, _)| name))
+                .collect();
+            format!("not recorded: {}", some(names.into_iter(), 2))
         };
         lines.push(format!(
-            "{}: blind for {}: {names} not recorded",
+            "{}: blind for {}; {why}",
             some(rules.into_iter(), 3),
             some(services.iter().map(AsRef::as_ref), 4),
         ));
@@ -446,7 +460,10 @@ fn coverage(
     title(out, style, "Not evaluated")?;
     for line in lines {
         let bullet = if style == Style::Markdown { "- " } else { " " };
-        writeln!(out, "{bullet}{}", clean(&line, false))?;
+        let line = clean(&line, false);
+        let folded = fold(&line, 98);
+        let rest = format!("\n{}", " ".repeat(bullet.len() + 2));
+        writeln!(out, "{bullet}{}", folded.join(&rest))?;
     }
     Ok(())
 }
@@ -482,6 +499,23 @@ fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
         writeln!(out, "silences and inhibitions of the file are not applied")?;
     }
     Ok(())
+}
+
+/// Lines of at most `width` characters, broken at spaces.
+fn fold(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("one at least");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
 }
 
 /// The first `most` names, and how many more.

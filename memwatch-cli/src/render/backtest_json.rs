@@ -438,6 +438,7 @@ fn hole<'a>(outcome: &'a Outcome, hole: &'a Hole) -> HoleJson<'a> {
     let rule = hole.rule.map(|rule| &outcome.rules[rule]);
     let (reason, missing, message): (_, &[Arc<str>], _) = match &hole.reason {
         HoleReason::NotRecorded(missing) => ("not_recorded", missing, None),
+        HoleReason::NeverTogether => ("never_together", &[], None),
         HoleReason::Gap => ("gap", &[], None),
         HoleReason::Failed(message) => ("failed", &[], Some(message.as_str())),
     };

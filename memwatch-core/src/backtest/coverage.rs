@@ -35,6 +35,8 @@ pub struct Hole {
 pub enum HoleReason {
     /// These selectors find nothing in the recording of the service.
     NotRecorded(Vec<Arc<str>>),
+    /// All that it reads is there, but never at once: the recording is too short for its windows and offsets.
+    NeverTogether,
     /// The process was not recorded for a while.
     Gap,
     /// Evaluations failed; what the first said.
@@ -301,7 +303,11 @@ pub(super) fn coverage(
                 rule: Some(index),
                 service: service.cloned(),
                 instance: None,
-                reason: HoleReason::NotRecorded(missing.into_iter().collect()),
+                reason: if missing.is_empty() {
+                    HoleReason::NeverTogether
+                } else {
+                    HoleReason::NotRecorded(missing.into_iter().collect())
+                },
                 range: None,
                 evaluations,
             }

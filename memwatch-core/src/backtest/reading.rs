@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::series::{Series, SeriesReader, stale_nan};
+use crate::series::{Series, SeriesReader};
 use crate::{Labels, Matcher, Nanos, Result, Timestamp, Window};
 
 use super::sightings::Sightings;
@@ -83,15 +83,21 @@ impl<'r> Reading<'r> {
             .sum::<usize>()
     }
 
-    /// A rule gave a value, or (`None`) its series ended. Times of one series ascend.
-    pub(super) fn record(&self, labels: &Labels, at: Timestamp, value: Option<f64>) {
+    /// A rule gave values, the staleness marker among them where its series ended. Times of one series ascend, also from call to call.
+    pub(super) fn record(
+        &self,
+        labels: &Labels,
+        samples: impl IntoIterator<Item = (Timestamp, f64)>,
+    ) {
         let mut state = self.lock();
         if !state.recorded.contains_key(labels) {
             state.recorded.insert(labels.clone(), Recorded::default());
         }
         if let Some(series) = state.recorded.get_mut(labels) {
-            series.at_ns.push(at.0);
-            series.values.push(value.unwrap_or_else(stale_nan));
+            for (at, value) in samples {
+                series.at_ns.push(at.0);
+                series.values.push(value);
+            }
         }
     }
 
@@ -265,7 +271,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::MemorySeries;
+    use crate::series::{MemorySeries, stale_nan};
     use proptest::prelude::*;
 
     fn window(after: i64, until: i64) -> Window {
@@ -326,8 +332,8 @@ mod tests {
         };
         let reading = Reading::new(&base);
         let of_rule: Labels = [("__name__", "x"), ("i", "a")].into_iter().collect();
-        reading.record(&of_rule, Timestamp(2), Some(9.0));
-        reading.record(&of_rule, Timestamp(4), None);
+        reading.record(&of_rule, [(Timestamp(2), 9.0)]);
+        reading.record(&of_rule, [(Timestamp(4), stale_nan())]);
         let found = reading
             .select(&[Matcher::equal("__name__", "x")], window(0, 4))
             .unwrap();
@@ -335,7 +341,7 @@ mod tests {
         assert_eq!(found[0].labels, of_rule);
         assert!(crate::series::is_stale(found[0].values[1]));
         let clash: Labels = [("__name__", "x"), ("i", "b")].into_iter().collect();
-        reading.record(&clash, Timestamp(3), Some(7.0));
+        reading.record(&clash, [(Timestamp(3), 7.0)]);
         let found = reading
             .select(&[Matcher::equal("i", "b")], window(0, 4))
             .unwrap();

@@ -1,6 +1,6 @@
 //! Rules over a recording: series → matrix → states → alerts, stretch of time by stretch of time.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::alert::{RuleState, Transition};
@@ -10,7 +10,7 @@ use crate::expr::{
 use crate::labels::METRIC_NAME;
 use crate::rule::template::Data;
 use crate::rule::{Group, Rule, RuleFile};
-use crate::series::SeriesReader;
+use crate::series::{SeriesReader, stale_nan};
 use crate::{Error, Labels, Nanos, Result, Steps, TimeRange, Timestamp};
 
 use super::outcome::{Alert, Ended, alert_id};
@@ -410,37 +410,66 @@ impl<'f> Runner<'f> {
             })
             .collect();
         let clashes = labels.iter().collect::<HashSet<_>>().len() < labels.len();
+        let failed = if clashes || self.group.limit.is_some() {
+            self.failed_records(matrix, &labels)
+        } else {
+            Bits::none(matrix.steps.count())
+        };
+        if !self.is_read {
+            return;
+        }
+        // A failed evaluation gives nothing and ends nothing. Of the others, one that lacks what the one before gave ends it.
+        let counted: Vec<usize> = (0..matrix.steps.count())
+            .filter(|i| !failed.get(*i))
+            .collect();
+        let Some(first) = counted.first() else { return };
+        let mut gone: HashSet<Labels> = std::mem::take(&mut self.given);
+        let mut by_labels: BTreeMap<&Labels, Vec<&StepSeries>> = BTreeMap::new();
+        for (labels, series) in labels.iter().zip(&matrix.series) {
+            by_labels.entry(labels).or_default().push(series);
+        }
+        for (labels, all) in by_labels {
+            let mut before = gone.remove(labels);
+            let mut samples = Vec::new();
+            for &i in &counted {
+                // Series that become one have their values at different evaluations: others failed.
+                let value = all.iter().find_map(|series| series.get(i));
+                if let Some(value) = value.or_else(|| before.then(stale_nan)) {
+                    samples.push((matrix.steps.at(i), value));
+                }
+                before = value.is_some();
+            }
+            if before {
+                self.given.insert(labels.clone());
+            }
+            reading.record(labels, samples);
+        }
+        for labels in &gone {
+            reading.record(labels, [(matrix.steps.at(*first), stale_nan())]);
+        }
+    }
+
+    /// The evaluations of a recording rule at which two series would become one, or there are too many.
+    fn failed_records(&mut self, matrix: &Matrix, labels: &[Labels]) -> Bits {
+        let mut failed = Bits::none(matrix.steps.count());
         for i in 0..matrix.steps.count() {
-            let at = matrix.steps.at(i);
             let present = || (0..labels.len()).filter(|s| matrix.series[*s].present.get(i));
             let count = present().count();
-            if clashes && present().map(|s| &labels[s]).collect::<HashSet<_>>().len() < count {
-                self.fail(
+            let distinct = present().map(|s| &labels[s]).collect::<HashSet<_>>().len();
+            let message = match self.group.limit {
+                _ if distinct < count => {
                     "two elements have the same labels after the rule's labels are applied"
-                        .to_owned(),
-                );
-                continue;
-            }
-            if let Some(limit) = self.group.limit.filter(|limit| count > *limit) {
-                self.fail(format!(
-                    "{count} series exceed the group's limit of {limit}"
-                ));
-                continue;
-            }
-            if !self.is_read {
-                continue;
-            }
-            let now: HashSet<&Labels> = present().map(|s| &labels[s]).collect();
-            for ended in self.given.iter().filter(|l| !now.contains(l)) {
-                reading.record(ended, at, None);
-            }
-            for s in present() {
-                reading.record(&labels[s], at, Some(matrix.series[s].values[i]));
-            }
-            if self.given.len() != now.len() || now.iter().any(|l| !self.given.contains(*l)) {
-                self.given = now.into_iter().cloned().collect();
-            }
+                        .to_owned()
+                }
+                Some(limit) if count > limit => {
+                    format!("{count} series exceed the group's limit of {limit}")
+                }
+                _ => continue,
+            };
+            failed.set(i);
+            self.fail(message);
         }
+        failed
     }
 
     fn alert(&mut self, matrix: &Matrix, reading: &Reading<'_>) {
@@ -598,7 +627,7 @@ impl<'f> Runner<'f> {
                 .labels
                 .with(METRIC_NAME, ALERTS)
                 .with("alertstate", state);
-            reading.record(&shown, at, Some(1.0));
+            reading.record(&shown, [(at, 1.0)]);
             now.insert(shown);
             let since = alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
             let seconds = alert
@@ -606,11 +635,11 @@ impl<'f> Runner<'f> {
                 .active_at()
                 .map_or(0, |at| at.0.div_euclid(1_000_000_000));
             #[allow(clippy::cast_precision_loss)] // Seconds since the epoch.
-            reading.record(&since, at, Some(seconds as f64));
+            reading.record(&since, [(at, seconds as f64)]);
             now.insert(since);
         }
         for ended in self.given.difference(&now) {
-            reading.record(ended, at, None);
+            reading.record(ended, [(at, stale_nan())]);
         }
         self.given = now;
     }

@@ -360,26 +360,34 @@ impl Matching<'_> {
     }
 
     /// The instance only tells incidents apart where alert and labels use the same names for instances: an alert may have lost its
-    /// label, and a scrape names an instance by its address.
+    /// label, and a scrape names by its address what a recorder names otherwise.
     fn same_instance(&self, incident: &Incident, instance: &str) -> bool {
         if instance.is_empty() || incident.instance.is_empty() || *incident.instance == *instance {
             return true;
         }
-        !self
-            .truth
-            .incidents
-            .iter()
-            .any(|i| i.service == incident.service && *i.instance == *instance)
-            && !self.truth.alive.keys().any(|(service, known)| {
-                // The recording has both names: they are two processes.
-                *service == incident.service
-                    && **known == *instance
-                    && self
-                        .truth
-                        .alive
-                        .contains_key(&(service.clone(), incident.instance.clone()))
-            })
+        if is_address(instance) != is_address(&incident.instance) {
+            return true;
+        }
+        // Two names of one kind are two processes when both are known.
+        let labelled = |name: &str| {
+            self.truth
+                .incidents
+                .iter()
+                .any(|i| i.service == incident.service && *i.instance == *name)
+        };
+        let recorded = |name: &str| {
+            let who: Who = (incident.service.clone(), name.into());
+            self.truth.alive.contains_key(&who)
+        };
+        !(labelled(instance) || recorded(instance) && recorded(&incident.instance))
     }
+}
+
+/// `host:port`
+fn is_address(instance: &str) -> bool {
+    instance.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 fn covers(incident: &Incident, at: Timestamp, lead: Nanos, grace: Nanos) -> bool {

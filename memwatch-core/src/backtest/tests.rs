@@ -258,6 +258,29 @@ fn p8_a_failed_evaluation_changes_nothing_and_a_limit_clears() {
 }
 
 #[test]
+fn p8_a_failed_recording_gives_nothing_and_ends_nothing() {
+    let outcome = run(
+        &group("limit = 1", &["r: x > 0", "A: r > 0"]),
+        &["x{i=\"a\"} 1 1 1 0", "x{i=\"b\"} 0 1 0 0"],
+        seconds(0, 4),
+    );
+    // At second 1 there are too many: r{i="a"} stays what it was.
+    assert_eq!(shown(&outcome), ["A{i=\"a\"} 0..0..3"]);
+    assert_eq!(outcome.rules[0].errors, 1);
+    let outcome = run(
+        &group(
+            "",
+            &["r: label_replace(x > 0, 'i', '', '', '')", "A: r > 0"],
+        ),
+        &["x{i=\"a\"} 1 0 0 2", "x{i=\"b\"} 0 1 0 2"],
+        seconds(0, 4),
+    );
+    // Two series become one, each at its own time; at second 3 both at once.
+    assert_eq!(shown(&outcome), ["A{} 0..0..2"]);
+    assert_eq!(outcome.rules[0].errors, 1);
+}
+
+#[test]
 fn p12_alerts_are_series_for_later_rules() {
     let data = ["x{i=\"a\"} 0 1 1 1 0 0"];
     check(

@@ -159,7 +159,8 @@ pub struct Number {
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
-        self.value.to_bits() == other.value.to_bits() && self.param == other.param
+        let both_nan = self.value.is_nan() && other.value.is_nan();
+        (both_nan || self.value.to_bits() == other.value.to_bits()) && self.param == other.param
     }
 }
 

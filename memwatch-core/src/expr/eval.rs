@@ -103,12 +103,12 @@ impl Evaluator<'_> {
             .series
             .into_iter()
             .map(|s| {
-                let from = s.at_ns.partition_point(|at| *at <= after);
-                let to = s.at_ns.partition_point(|at| *at <= until).max(from);
+                let from = s.at_ns().partition_point(|at| *at <= after);
+                let to = s.at_ns().partition_point(|at| *at <= until).max(from);
                 Series {
                     labels: self.final_labels(&s.labels, s.drop_name),
-                    at_ns: s.at_ns[from..to].into(),
-                    values: s.values[from..to].into(),
+                    at_ns: s.at_ns()[from..to].into(),
+                    values: s.values()[from..to].into(),
                 }
             })
             .filter(|s| !s.at_ns.is_empty())

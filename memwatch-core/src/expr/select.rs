@@ -1,6 +1,7 @@
 //! Selectors → samples: reads windows from the reader, and picks the sample that is current at each evaluation.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ast::{AtModifier, NodeKind, Subquery, TimeShift, VectorSelector};
@@ -12,13 +13,52 @@ use crate::series::{Series, is_stale};
 use crate::stats::sliding::Bounds;
 use crate::{Labels, Nanos, Result, Steps, Timestamp, Window};
 
-/// Samples of one series, without staleness markers.
+/// Samples of one series inside of the window that was asked for; a reader may give more.
 #[derive(Debug, Clone)]
 pub(super) struct Samples {
     pub(super) labels: Labels,
     pub(super) drop_name: bool,
-    pub(super) at_ns: Arc<[i64]>,
-    pub(super) values: Arc<[f64]>,
+    at_ns: Arc<[i64]>,
+    values: Arc<[f64]>,
+    inside: Range<usize>,
+}
+
+impl Samples {
+    fn new(series: Series, window: Window) -> Samples {
+        let from = series.at_ns.partition_point(|at| *at <= window.after.0);
+        let to = from + series.at_ns[from..].partition_point(|at| *at <= window.until.0);
+        Samples {
+            labels: series.labels,
+            drop_name: false,
+            at_ns: series.at_ns,
+            values: series.values,
+            inside: from..to,
+        }
+    }
+
+    /// When each was read.
+    pub(super) fn at_ns(&self) -> &[i64] {
+        &self.at_ns[self.inside.clone()]
+    }
+
+    /// The values.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values[self.inside.clone()]
+    }
+
+    fn without_markers(mut self) -> Samples {
+        if self.values().iter().any(|v| is_stale(*v)) {
+            let kept: Vec<usize> = self
+                .inside
+                .clone()
+                .filter(|i| !is_stale(self.values[*i]))
+                .collect();
+            self.at_ns = kept.iter().map(|i| self.at_ns[*i]).collect();
+            self.values = kept.iter().map(|i| self.values[*i]).collect();
+            self.inside = 0..kept.len();
+        }
+        self
+    }
 }
 
 /// A range vector: for each evaluation the window `(until − width, until]` of every series.
@@ -58,17 +98,19 @@ impl Evaluator<'_> {
         }
     }
 
-    fn read(&self, selector: &VectorSelector, window: Window) -> Result<Vec<Series>> {
-        let [only] = selector.alternatives.as_slice() else {
-            let mut found: Vec<Series> = Vec::new();
-            for matchers in &selector.alternatives {
-                found.extend(self.reader.select(matchers, window)?);
-            }
+    fn read(&self, selector: &VectorSelector, window: Window) -> Result<Vec<Samples>> {
+        let mut found: Vec<Series> = Vec::new();
+        for matchers in &selector.alternatives {
+            found.extend(self.reader.select(matchers, window)?);
+        }
+        if selector.alternatives.len() > 1 {
             found.sort_by(|a, b| a.labels.cmp(&b.labels));
             found.dedup_by(|a, b| a.labels == b.labels);
-            return Ok(found);
-        };
-        self.reader.select(only, window)
+        }
+        Ok(found
+            .into_iter()
+            .map(|series| Samples::new(series, window))
+            .collect())
     }
 
     /// The current value of every series at each evaluation.
@@ -89,22 +131,23 @@ impl Evaluator<'_> {
             until: Timestamp(*last),
         };
         let series = self.read(selector, window)?;
-        let current = distinct(series.iter().map(|s| &s.at_ns), |at_ns| {
+        let current = distinct(series.iter().map(Samples::at_ns), |at_ns| {
             current_samples(at_ns, &looks_at, lookback, self.options.stale_after)
         });
         let work = series.len() * looks_at.len();
         Ok(rows::map(&series, work, |s| {
             let mut row = Row::empty(s.labels.clone(), looks_at.len());
-            let current = &current[&s.at_ns.as_ptr().addr()];
+            let current = &current[&identity(s.at_ns())];
+            let (at_ns, values) = (s.at_ns(), s.values());
             for (step, sample) in current.iter().enumerate() {
                 let Some(sample) = (*sample as usize).checked_sub(1) else {
                     continue;
                 };
-                let value = s.values[sample];
+                let value = values[sample];
                 if !is_stale(value) {
                     let value = match pick {
                         Pick::Value => value,
-                        Pick::Time => seconds(s.at_ns[sample]),
+                        Pick::Time => seconds(at_ns[sample]),
                     };
                     row.set(step, value);
                 }
@@ -146,7 +189,7 @@ impl Evaluator<'_> {
             _ => Vec::new(),
         };
         Ok(Ranges {
-            series: series.into_iter().map(without_markers).collect(),
+            series: series.into_iter().map(Samples::without_markers).collect(),
             until_ns,
             width_ns: range.0,
         })
@@ -188,15 +231,19 @@ pub(super) fn instant_reach(lookback: Nanos, stale_after: StaleAfter) -> Nanos {
     }
 }
 
+/// What tells arrays apart without looking at what they hold.
+pub(super) fn identity(array: &[i64]) -> (usize, usize) {
+    (array.as_ptr().addr(), array.len())
+}
+
 /// Something made of each distinct array: series of one process share one.
 pub(super) fn distinct<'a, T>(
-    arrays: impl Iterator<Item = &'a Arc<[i64]>>,
+    arrays: impl Iterator<Item = &'a [i64]>,
     make: impl Fn(&[i64]) -> T,
-) -> HashMap<usize, T> {
+) -> HashMap<(usize, usize), T> {
     let mut made = HashMap::new();
     for array in arrays {
-        made.entry(array.as_ptr().addr())
-            .or_insert_with(|| make(array));
+        made.entry(identity(array)).or_insert_with(|| make(array));
     }
     made
 }
@@ -228,27 +275,12 @@ fn current_samples(
         .collect()
 }
 
-fn without_markers(series: Series) -> Samples {
-    let (mut at_ns, mut values) = (series.at_ns, series.values);
-    if values.iter().any(|v| is_stale(*v)) {
-        let kept = || (0..values.len()).filter(|i| !is_stale(values[*i]));
-        at_ns = kept().map(|i| at_ns[i]).collect();
-        values = kept().map(|i| values[i]).collect();
-    }
-    Samples {
-        labels: series.labels,
-        drop_name: false,
-        at_ns,
-        values,
-    }
-}
-
 fn as_samples(rows: Vec<Row>, steps: Steps) -> Vec<Samples> {
     let all_ns: Arc<[i64]> = steps.iter().map(|t| t.0).collect();
     let full = Bits::all(all_ns.len());
     rows.into_iter()
         .map(|row| {
-            let (at_ns, values) = if row.present == full {
+            let (at_ns, values): (Arc<[i64]>, Arc<[f64]>) = if row.present == full {
                 (all_ns.clone(), row.values.into())
             } else {
                 (
@@ -259,6 +291,7 @@ fn as_samples(rows: Vec<Row>, steps: Steps) -> Vec<Samples> {
             Samples {
                 labels: row.labels,
                 drop_name: row.drop_name,
+                inside: 0..at_ns.len(),
                 at_ns,
                 values,
             }

@@ -19,7 +19,6 @@ use memwatch_core::source::{
 };
 use memwatch_core::{Bytes, Nanos, Result};
 
-#[allow(clippy::disallowed_methods)] // Tests may look at the environment.
 fn corpus() -> Option<PathBuf> {
     let folder = std::env::var("MEMWATCH_CORPUS").ok().map(PathBuf::from);
     #[allow(clippy::print_stderr)] // A skipped test says so.
@@ -29,7 +28,6 @@ fn corpus() -> Option<PathBuf> {
     folder
 }
 
-#[allow(clippy::disallowed_methods)] // Tests read files.
 fn open(path: &Path) -> BufReader<Box<dyn Read>> {
     let file = File::open(path).unwrap();
     let decoded: Box<dyn Read> = match path.extension().and_then(|e| e.to_str()) {
@@ -40,7 +38,6 @@ fn open(path: &Path) -> BufReader<Box<dyn Read>> {
     BufReader::with_capacity(HEAD_BYTES, decoded)
 }
 
-#[allow(clippy::disallowed_methods)] // Tests read folders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -331,7 +328,7 @@ fn println_notes(name: &str, read: &Counting) {
 /// Rows per second of each format: `cargo test --release -p memwatch-core --test it -- --ignored --nocapture speed`.
 #[test]
 #[ignore = "a measurement"]
-#[allow(clippy::print_stderr, clippy::disallowed_methods)] // It prints what it measures.
+#[allow(clippy::print_stderr)] // It prints what it measures.
 fn speed() {
     let Some(corpus) = corpus() else { return };
     for name in [

@@ -1,4 +1,8 @@
-//! The core from outside: sources on small samples and on real recordings.
+//! The core from outside: sources on small samples and on real recordings, shipped rules, documents.
+
+#![allow(clippy::disallowed_methods)] // Tests read files and look at the environment.
 
 mod corpus;
+mod docs;
+mod rule_pack;
 mod testdata;

@@ -9,7 +9,6 @@ use memwatch_core::source::{
 use proptest::prelude::*;
 
 /// All samples: name of the format, name of the file, content.
-#[allow(clippy::disallowed_methods)] // Tests read files.
 fn samples() -> Vec<(String, String, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");
     let mut found = Vec::new();

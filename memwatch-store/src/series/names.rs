@@ -398,4 +398,44 @@ mod tests {
         );
         assert_eq!(pause_part("gc_pauses_seconds"), None);
     }
+
+    /// The table of names in docs/sources.md is this one.
+    #[test]
+    fn names_are_documented() {
+        let code = |names: &[&str]| {
+            names
+                .iter()
+                .map(|n| format!("`{n}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let mut expected =
+            "| name | also | column of `samples` | stands in |\n|---|---|---|---|\n".to_owned();
+        for n in NAMES {
+            let same: Vec<&str> = n.same_as.iter().map(|(name, _)| *name).collect();
+            let row = [code(n.names), code(n.aliases), code(n.columns), code(&same)];
+            expected.push_str(&format!("| {} |\n", row.join(" | ")));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sources.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mark = text.find("<!-- names: ").expect("the mark before it");
+        let start = mark + text[mark..].find('\n').unwrap() + 1;
+        let end = start
+            + text[start..]
+                .find("<!-- end -->")
+                .expect("the mark after it");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(
+                path,
+                format!("{}{expected}{}", &text[..start], &text[end..]),
+            )
+            .unwrap();
+        } else {
+            assert_eq!(
+                &text[start..end],
+                expected,
+                "run `UPDATE_DOCS=1 cargo test -p memwatch-store names`"
+            );
+        }
+    }
 }

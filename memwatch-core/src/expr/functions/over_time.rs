@@ -284,7 +284,7 @@ fn absent_over_time(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {
     let ranges = evaluator.ranges(&call.args[0], call.steps, 1)?;
     let mut present = Bits::none(call.steps.count());
     for series in &ranges.series {
-        let bounds = Bounds::find(&series.at_ns, &ranges.until_ns, ranges.width_ns);
+        let bounds = Bounds::find(series.at_ns(), &ranges.until_ns, ranges.width_ns);
         for window in 0..bounds.len() {
             if !bounds.range(window).is_empty() {
                 present.set(window);

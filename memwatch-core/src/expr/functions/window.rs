@@ -3,7 +3,7 @@
 use super::Call;
 use crate::expr::eval::Evaluator;
 use crate::expr::rows::{self, Row, Val};
-use crate::expr::select::{Samples, distinct};
+use crate::expr::select::{Samples, distinct, identity};
 use crate::expr::{AnnotationLevel, ValueType};
 use crate::labels::METRIC_NAME;
 use crate::stats::sliding::{Bounds, summarize};
@@ -103,20 +103,20 @@ impl Evaluator<'_> {
             unreachable!("checked: one argument is a range vector");
         };
         let ranges = self.ranges(range, call.steps, kernel.widths)?;
-        let bounds = distinct(ranges.series.iter().map(|s| &s.at_ns), |at_ns| {
+        let bounds = distinct(ranges.series.iter().map(Samples::at_ns), |at_ns| {
             Bounds::find(at_ns, &ranges.until_ns, ranges.width_ns)
         });
-        let samples: usize = ranges.series.iter().map(|s| s.values.len()).sum();
+        let samples: usize = ranges.series.iter().map(|s| s.values().len()).sum();
         let work = samples + ranges.series.len() * call.steps.count();
         let rows = rows::map(&ranges.series, work, |series: &Samples| {
             let mut row = Row::empty(series.labels.clone(), call.steps.count());
             row.drop_name = series.drop_name;
             let windows = Windows {
-                at_ns: &series.at_ns,
-                values: &series.values,
+                at_ns: series.at_ns(),
+                values: series.values(),
                 until_ns: &ranges.until_ns,
                 width_ns: ranges.width_ns,
-                bounds: &bounds[&series.at_ns.as_ptr().addr()],
+                bounds: &bounds[&identity(series.at_ns())],
                 steps: call.steps,
                 params: &params,
                 name: series.labels.name(),

@@ -1,7 +1,7 @@
 //! Templates of labels and annotations: the part of Go's templates that Prometheus rules use.
 //!
 //! Supported: text, `{{ $labels.x }}`, `{{ $value }}`, `.Labels` and `.Value`, own variables, pipelines, parentheses, `if` / `else if` /
-//! `else` / `end`, `with`, trim markers, comments, and the functions of [`FUNCTIONS`](functions::FUNCTIONS). Everything else is an error
+//! `else` / `end`, `with`, trim markers, comments, and the functions of Prometheus that such rules use (`functions`). Everything else is an error
 //! at load time that names it.
 
 mod format;

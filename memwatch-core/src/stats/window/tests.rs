@@ -47,6 +47,7 @@ fn windows(at: &[i64], rows: usize, width: i64) -> (Vec<usize>, Vec<usize>) {
     (by_count.collect(), by_time.collect())
 }
 
+#[allow(clippy::too_many_arguments)] // A case in a line.
 fn check<F: Fold>(
     fold: F,
     name: &str,
