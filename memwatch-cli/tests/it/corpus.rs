@@ -1,5 +1,8 @@
 //! All recordings of the folder that `MEMWATCH_CORPUS` names: counts, invariants, other engines. Skipped without it.
 
+// What was skipped is said where tests say things.
+#![allow(clippy::print_stderr)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
