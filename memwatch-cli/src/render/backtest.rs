@@ -1,18 +1,16 @@
 //! A backtest for people: incidents, rules, alerts, what could not be evaluated, settings.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use chrono::DateTime;
-use memwatch_core::backtest::{AlertVerdict, Ended, HoleReason, Outcome, Score, Scored};
+use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Score, Scored};
 use memwatch_core::rule::RuleFile;
 use memwatch_core::{Labels, Nanos, Timestamp};
 
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
-use super::{Output, clean, grouped};
+use super::{Output, clean, coverage, grouped};
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -23,8 +21,6 @@ pub const ENGINE: &str = concat!(
 
 /// Alerts that are listed one by one.
 const ALERTS_MAX: usize = 60;
-/// Gaps of the recording that are listed one by one.
-const GAPS_MAX: usize = 8;
 
 /// A backtest and where it came from.
 pub struct Shown<'a> {
@@ -50,11 +46,12 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     }
     rules(out, shown, style)?;
     alerts(out, outcome, &clock, style)?;
-    coverage(out, outcome, &clock, style)?;
+    coverage::text(out, outcome, &clock, style)?;
     settings(out, shown, style)
 }
 
-fn title(out: &mut Output, style: Style, text: &str) -> anyhow::Result<()> {
+/// A heading.
+pub fn title(out: &mut Output, style: Style, text: &str) -> anyhow::Result<()> {
     match style {
         Style::Plain => writeln!(out, "\n{text}")?,
         Style::Markdown => writeln!(out, "\n## {text}\n")?,
@@ -377,97 +374,6 @@ fn whose(labels: &Labels) -> String {
     }
 }
 
-fn coverage(
-    out: &mut Output,
-    outcome: &Outcome,
-    clock: &Clock,
-    style: Style,
-) -> anyhow::Result<()> {
-    // The same selector is missing for the same services in several rules: told once.
-    let mut missing: BTreeMap<(Vec<Arc<str>>, Vec<usize>), BTreeSet<Arc<str>>> = BTreeMap::new();
-    let mut by_hole: BTreeMap<(Vec<Arc<str>>, Option<Arc<str>>), Vec<usize>> = BTreeMap::new();
-    let mut lines = Vec::new();
-    let mut gaps = Vec::new();
-    for hole in &outcome.coverage {
-        match (&hole.reason, hole.rule) {
-            (HoleReason::NotRecorded(names), Some(rule)) => by_hole
-                .entry((names.clone(), hole.service.clone()))
-                .or_default()
-                .push(rule),
-            (HoleReason::NeverTogether, Some(rule)) => by_hole
-                .entry((Vec::new(), hole.service.clone()))
-                .or_default()
-                .push(rule),
-            (HoleReason::Failed(message), Some(rule)) => lines.push(format!(
-                "{}: {} evaluations failed: {message}",
-                outcome.rules[rule].name,
-                grouped(hole.evaluations)
-            )),
-            _ => gaps.push(hole),
-        }
-    }
-    for ((names, service), rules) in by_hole {
-        let services = missing.entry((names, rules)).or_default();
-        services.insert(service.unwrap_or_else(|| "any service".into()));
-    }
-    for ((names, rules), services) in missing {
-        let rules: Vec<&str> = rules.iter().map(|r| &*outcome.rules[*r].name).collect();
-        let why = if names.is_empty() {
-            "the recording is too short for its windows".to_owned()
-        } else {
-            // By name; the labels asked for are in the JSON.
-            let names: BTreeSet<&str> = names
-                .iter()
-                .map(|n| n.split_once('{').map_or(&**n, |(name, _)| name))
-                .collect();
-            format!("not recorded: {}", some(names.into_iter(), 2))
-        };
-        lines.push(format!(
-            "{}: blind for {}; {why}",
-            some(rules.into_iter(), 3),
-            some(services.iter().map(AsRef::as_ref), 4),
-        ));
-    }
-    for rule in &outcome.rules {
-        if let Some(warning) = rule.warnings.first() {
-            lines.push(format!("{}: {warning}", rule.name));
-        }
-    }
-    let hidden = gaps.len().saturating_sub(GAPS_MAX);
-    for hole in gaps.iter().take(GAPS_MAX) {
-        if let Some(range) = hole.range {
-            lines.push(format!(
-                "{}: not recorded from {} for {}",
-                hole.instance
-                    .as_deref()
-                    .filter(|i| !i.is_empty())
-                    .or(hole.service.as_deref())
-                    .unwrap_or(""),
-                clock.show(range.start),
-                lasted(range.duration())
-            ));
-        }
-    }
-    if hidden > 0 {
-        lines.push(format!(
-            "and {} more gaps: --format json has all",
-            grouped(hidden as u64)
-        ));
-    }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    title(out, style, "Not evaluated")?;
-    for line in lines {
-        let bullet = if style == Style::Markdown { "- " } else { " " };
-        let line = clean(&line, false);
-        let folded = fold(&line, 98);
-        let rest = format!("\n{}", " ".repeat(bullet.len() + 2));
-        writeln!(out, "{bullet}{}", folded.join(&rest))?;
-    }
-    Ok(())
-}
-
 fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()> {
     let settings = &shown.outcome.settings;
     let mut intervals: Vec<(Nanos, Nanos)> = shown
@@ -501,25 +407,8 @@ fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     Ok(())
 }
 
-/// Lines of at most `width` characters, broken at spaces.
-fn fold(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("one at least");
-        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
-}
-
 /// The first `most` names, and how many more.
-fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>, most: usize) -> String {
+pub fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>, most: usize) -> String {
     let more = names.len().saturating_sub(most);
     let mut text = names.take(most).collect::<Vec<_>>().join(", ");
     if more > 0 {
@@ -529,7 +418,7 @@ fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>, most: usize) -> Strin
 }
 
 /// How times are shown: without the day when all lie in one.
-struct Clock {
+pub struct Clock {
     with_day: bool,
 }
 
@@ -541,7 +430,8 @@ impl Clock {
         }
     }
 
-    fn show(&self, at: Timestamp) -> String {
+    /// An instant.
+    pub fn show(&self, at: Timestamp) -> String {
         let format = if self.with_day {
             "%m-%d %H:%M:%S%.1f"
         } else {
@@ -555,7 +445,7 @@ impl Clock {
 }
 
 /// A duration for people, to about three digits: `7.4 s`, `2m13s`.
-fn lasted(duration: Nanos) -> String {
+pub fn lasted(duration: Nanos) -> String {
     let seconds = duration.as_seconds();
     if seconds < 1.0 {
         format!("{:.0}ms", seconds * 1e3)
@@ -616,6 +506,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::cast_possible_truncation)] // Whole seconds and tenths.
     fn numbers_and_durations_are_for_people() {
         for (value, text) in [
             (0.0, "0"),

@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod backtest_json;
+pub mod coverage;
 pub mod findings;
 pub mod info;
 pub mod ingest_report;

@@ -1,5 +1,7 @@
 //! The program from outside: what it prints, where, and with which exit code.
 
+#![allow(clippy::print_stderr)] // A test that is skipped says so.
+
 mod backtest;
 mod corpus;
 mod info;
