@@ -1,6 +1,5 @@
-//! The library in one page: a store, samples in it, a question in SQL, and a rule proved on them.
-//!
-//! `cargo run --release -p memwatch-store --example embed`
+//! A store, samples in it, SQL, and a rule proved: `cargo run --release -p memwatch-store --example embed`.
+#![allow(clippy::print_stdout)] // A program.
 
 use memwatch_core::backtest::Backtest;
 use memwatch_core::record::{Identity, MemorySample, RecordSink};
@@ -36,7 +35,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writer.sample(&of, &sample)?;
     }
     writer.commit(&[])?;
-
     // Readers see what was committed when the snapshot was taken.
     let snapshot = store.snapshot()?;
     let engine = Engine::new(&snapshot)?;
