@@ -148,7 +148,12 @@ pub struct QueryArgs {
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Evaluates PromQL instead: at --to, or from --from to --to
-    #[arg(long, value_name = "EXPR", conflicts_with = "file")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        conflicts_with = "file",
+        allow_hyphen_values = true
+    )]
     pub promql: Option<String>,
     /// First evaluation of --promql: RFC 3339, `now`, or `-24h`
     #[arg(

@@ -82,18 +82,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// The greater; NaN if one is.
+/// The greater, as Go has it: NaN if one is, unless the other is as great as can be.
 pub(super) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else {
         a.max(b)
     }
 }
 
-/// The lesser; NaN if one is.
+/// The lesser, as Go has it: NaN if one is, unless the other is as small as can be.
 pub(super) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else {
         a.min(b)
