@@ -1,1 +1,16 @@
-//! What follows from rules in time: alert states.
+//! What follows in time from what rules find: states, alerts, and what is sent.
+//!
+//! Everything here is pure: `now` is an argument, so that a backtest and a live evaluation run the same code.
+
+mod notifications;
+mod rule_state;
+mod send;
+mod state;
+
+pub use notifications::{
+    GroupBy, Inhibit, Integration, IntegrationKind, Notifications, Receiver, Route, Silence,
+    parse_matcher,
+};
+pub use rule_state::{ActiveAlert, Event, RuleState, StepError, Transition, alert_labels};
+pub use send::{RESEND_DELAY, ends_at, needs_sending, restored_active_at};
+pub use state::{AlertState, Hold, RESOLVED_RETENTION};

@@ -1,0 +1,252 @@
+//! Whom to tell: Alertmanager's routes, receivers, inhibitions and silences.
+
+use std::sync::Arc;
+
+use crate::{MatchOp, Matcher, Nanos, TimeRange};
+
+/// Routes, receivers, inhibitions and silences of a rule file; all empty when it has none.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Notifications {
+    /// The root of the routing tree.
+    pub route: Option<Route>,
+    /// Whom a route may name.
+    pub receivers: Vec<Receiver>,
+    /// Which alerts keep others from being sent.
+    pub inhibits: Vec<Inhibit>,
+    /// Which alerts are not sent for a while.
+    pub silences: Vec<Silence>,
+}
+
+/// A node of the routing tree. What is absent is the parent's; at the root, Alertmanager's default.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Route {
+    /// Name of a receiver; every root has one.
+    pub receiver: Option<Arc<str>>,
+    /// Which labels make a group.
+    pub group_by: Option<GroupBy>,
+    /// An alert must satisfy all.
+    pub matchers: Vec<Matcher>,
+    /// Whether siblings after a match are tried too.
+    pub continues: bool,
+    /// From a group's first alert to its first message.
+    pub group_wait: Option<Nanos>,
+    /// Between messages of a group.
+    pub group_interval: Option<Nanos>,
+    /// After which an unchanged group is sent again.
+    pub repeat_interval: Option<Nanos>,
+    /// Tried in order, the first match wins.
+    pub routes: Vec<Route>,
+}
+
+/// Which labels make a group of alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// All labels (`...`): each alert alone.
+    All,
+    /// These.
+    Labels(Vec<Arc<str>>),
+}
+
+/// Somebody to tell.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Receiver {
+    /// Name, each once.
+    pub name: Arc<str>,
+    /// The ways to tell.
+    pub integrations: Vec<Integration>,
+}
+
+/// A way to tell somebody. Secrets are never in the file, only the name of the environment variable that holds them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Integration {
+    /// To what.
+    pub kind: IntegrationKind,
+    /// Environment variable that holds the address or key.
+    pub secret_env: Option<Arc<str>>,
+    /// Address, where it is not secret.
+    pub url: Option<Arc<str>>,
+    /// Whether resolved alerts are sent too.
+    pub send_resolved: bool,
+    /// Most alerts in one message; 0 for all (webhook).
+    pub max_alerts: usize,
+    /// `markdown` rather than `text` (WeCom).
+    pub markdown: bool,
+    /// Who is mentioned (WeCom).
+    pub mentions: Vec<Arc<str>>,
+}
+
+/// To what a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IntegrationKind {
+    /// Alertmanager's webhook, version 4.
+    Webhook,
+    /// PagerDuty Events v2.
+    PagerDuty,
+    /// A group robot of WeCom (企业微信群机器人).
+    WeCom,
+}
+
+impl IntegrationKind {
+    /// Each with its key in rule files.
+    pub const ALL: [(&'static str, IntegrationKind); 3] = [
+        ("webhook", IntegrationKind::Webhook),
+        ("pagerduty", IntegrationKind::PagerDuty),
+        ("wecom", IntegrationKind::WeCom),
+    ];
+}
+
+/// While an alert fires that satisfies `source`, those that satisfy `target` and agree in `equal` are not sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Inhibit {
+    /// Which alerts keep others back.
+    pub source: Vec<Matcher>,
+    /// Which are kept back.
+    pub target: Vec<Matcher>,
+    /// Labels that must be equal; an absent one equals an empty one.
+    pub equal: Vec<Arc<str>>,
+}
+
+/// Alerts that satisfy all matchers are not sent during the range.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Silence {
+    /// An alert must satisfy all; at least one.
+    pub matchers: Vec<Matcher>,
+    /// When.
+    pub range: TimeRange,
+}
+
+impl Route {
+    /// A route that says nothing.
+    #[must_use]
+    pub fn new() -> Route {
+        Route::default()
+    }
+}
+
+impl Inhibit {
+    /// An inhibition.
+    #[must_use]
+    pub fn new(source: Vec<Matcher>, target: Vec<Matcher>, equal: Vec<Arc<str>>) -> Inhibit {
+        Inhibit {
+            source,
+            target,
+            equal,
+        }
+    }
+}
+
+impl Silence {
+    /// A silence.
+    #[must_use]
+    pub fn new(matchers: Vec<Matcher>, range: TimeRange) -> Silence {
+        Silence { matchers, range }
+    }
+}
+
+impl Receiver {
+    /// A receiver.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, integrations: Vec<Integration>) -> Receiver {
+        Receiver {
+            name: name.into(),
+            integrations,
+        }
+    }
+}
+
+impl Integration {
+    /// An integration without settings, which sends resolved alerts too.
+    #[must_use]
+    pub fn new(kind: IntegrationKind) -> Integration {
+        Integration {
+            kind,
+            secret_env: None,
+            url: None,
+            send_resolved: true,
+            max_alerts: 0,
+            markdown: false,
+            mentions: Vec::new(),
+        }
+    }
+}
+
+/// Reads a matcher as Alertmanager writes them: `severity="P1"`, `team=~"a|b"`, also without quotes.
+///
+/// # Errors
+/// What would be right.
+pub fn parse_matcher(text: &str) -> Result<Matcher, &'static str> {
+    const EXPECTED: &str = "a matcher like `severity=\"P1\"` (=, !=, =~, !~)";
+    let text = text.trim();
+    let name_end = text
+        .find(|c: char| c != '_' && !c.is_alphanumeric())
+        .ok_or(EXPECTED)?;
+    let (name, rest) = text.split_at(name_end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_numeric()) {
+        return Err(EXPECTED);
+    }
+    let rest = rest.trim_start();
+    let ops = [
+        ("=~", MatchOp::Regex),
+        ("!~", MatchOp::NotRegex),
+        ("!=", MatchOp::NotEqual),
+        ("=", MatchOp::Equal),
+    ];
+    let (op, value) = ops
+        .iter()
+        .find_map(|(sign, op)| rest.strip_prefix(sign).map(|value| (*op, value.trim())))
+        .ok_or(EXPECTED)?;
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => unescape(quoted).ok_or("a closing quote")?,
+        None if value.contains(['"', '{', '}', ',', ' ']) => return Err(EXPECTED),
+        None => value.to_owned(),
+    };
+    Matcher::new(name, op, &value).map_err(|_| "a regular expression")
+}
+
+/// What stands before the closing quote, which must be last.
+fn unescape(quoted: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = quoted.chars();
+    loop {
+        match chars.next()? {
+            '"' => return chars.next().is_none().then_some(out),
+            '\\' => match chars.next()? {
+                'n' => out.push('\n'),
+                c @ ('"' | '\\') => out.push(c),
+                c => out.extend(['\\', c]), // A regular expression's own escape.
+            },
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matchers_parse_as_alertmanager_writes_them() {
+        let cases = [
+            ("severity=\"P1\"", "severity=\"P1\""),
+            ("severity = P1", "severity=\"P1\""),
+            ("team=~\"a|b\"", "team=~\"a|b\""),
+            ("a!=\"\"", "a!=\"\""),
+            ("a!~\"x\\\\.y\"", "a!~\"x\\\\.y\""),
+            ("a=\"q\\\"\"", "a=\"q\\\"\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_matcher(text).unwrap().to_string(), expected, "{text}");
+        }
+        for bad in [
+            "", "x", "=\"1\"", "1a=\"x\"", "a=\"x", "a=\"x\"y", "a=~\"(\"", "a=b c", "a>b",
+        ] {
+            assert!(parse_matcher(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A fixed number of yes/no values, one bit each: at which evaluations a series has a value.
+
+/// A fixed number of yes/no values.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bits {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    /// `len` times no.
+    #[must_use]
+    pub fn none(len: usize) -> Bits {
+        Bits {
+            words: vec![0; len.div_ceil(64)],
+            len,
+        }
+    }
+
+    /// `len` times yes.
+    #[must_use]
+    pub fn all(len: usize) -> Bits {
+        let mut words = vec![u64::MAX; len.div_ceil(64)];
+        if let Some(last) = words.last_mut()
+            && !len.is_multiple_of(64)
+        {
+            *last = (1 << (len % 64)) - 1;
+        }
+        Bits { words, len }
+    }
+
+    /// How many values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no values at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The value of index `i`, which must be below [`Bits::len`].
+    #[must_use]
+    pub fn get(&self, i: usize) -> bool {
+        debug_assert!(i < self.len);
+        self.words[i / 64] >> (i % 64) & 1 == 1
+    }
+
+    /// Makes index `i` a yes.
+    pub fn set(&mut self, i: usize) {
+        debug_assert!(i < self.len);
+        self.words[i / 64] |= 1 << (i % 64);
+    }
+
+    /// Makes index `i` a no.
+    pub fn clear(&mut self, i: usize) {
+        debug_assert!(i < self.len);
+        self.words[i / 64] &= !(1 << (i % 64));
+    }
+
+    /// Whether there is a yes.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.words.iter().any(|w| *w != 0)
+    }
+
+    /// How many yes.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|w| w.count_ones() as usize).sum()
+    }
+
+    /// The indices of every yes, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(w, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                (rest != 0).then(|| {
+                    let bit = rest.trailing_zeros() as usize;
+                    rest &= rest - 1;
+                    w * 64 + bit
+                })
+            })
+        })
+    }
+
+    /// Keeps a yes only where `other`, of the same length, has one too.
+    pub fn and(&mut self, other: &Bits) {
+        assert_eq!(self.len, other.len, "as many values on both sides");
+        for (a, b) in self.words.iter_mut().zip(&other.words) {
+            *a &= b;
+        }
+    }
+
+    /// Adds every yes of `other`, which has the same length.
+    pub fn or(&mut self, other: &Bits) {
+        assert_eq!(self.len, other.len, "as many values on both sides");
+        for (a, b) in self.words.iter_mut().zip(&other.words) {
+            *a |= b;
+        }
+    }
+
+    /// Takes away every yes of `other`, which has the same length.
+    pub fn and_not(&mut self, other: &Bits) {
+        assert_eq!(self.len, other.len, "as many values on both sides");
+        for (a, b) in self.words.iter_mut().zip(&other.words) {
+            *a &= !b;
+        }
+    }
+
+    /// Whether some index is a yes in both.
+    #[must_use]
+    pub fn intersects(&self, other: &Bits) -> bool {
+        self.words.iter().zip(&other.words).any(|(a, b)| a & b != 0)
+    }
+}
+
+impl FromIterator<bool> for Bits {
+    fn from_iter<I: IntoIterator<Item = bool>>(values: I) -> Self {
+        let mut bits = Bits::default();
+        for value in values {
+            if bits.len.is_multiple_of(64) {
+                bits.words.push(0);
+            }
+            bits.len += 1;
+            if value {
+                bits.set(bits.len - 1);
+            }
+        }
+        bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_agree_with_a_vector(a in prop::collection::vec(any::<bool>(), 0..200), seed in any::<u64>()) {
+            let b: Vec<bool> = (0..a.len()).map(|i| seed >> (i % 64) & 1 == 1).collect();
+            let (x, y): (Bits, Bits) = (a.iter().copied().collect(), b.iter().copied().collect());
+            prop_assert_eq!(x.count(), a.iter().filter(|v| **v).count());
+            prop_assert!(x.iter().eq((0..a.len()).filter(|i| a[*i])));
+            let (mut and, mut or, mut not) = (x.clone(), x.clone(), x.clone());
+            and.and(&y);
+            or.or(&y);
+            not.and_not(&y);
+            for i in 0..a.len() {
+                prop_assert_eq!((and.get(i), or.get(i), not.get(i)), (a[i] && b[i], a[i] || b[i], a[i] && !b[i]));
+            }
+            prop_assert_eq!(and.any(), x.intersects(&y));
+            let mut all = Bits::all(a.len());
+            prop_assert_eq!(all.count(), a.len());
+            for i in 0..a.len() { all.clear(i); }
+            prop_assert_eq!(all, Bits::none(a.len()));
+        }
+    }
+}
