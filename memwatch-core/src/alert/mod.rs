@@ -3,9 +3,12 @@
 //! Everything here is pure: `now` is an argument, so that a backtest and a live evaluation run the same code.
 
 mod notifications;
+pub mod payload;
 mod rule_state;
 mod send;
 mod state;
+mod time_interval;
+mod timeline;
 
 pub use notifications::{
     GroupBy, Inhibit, Integration, IntegrationKind, Notifications, Receiver, Route, Silence,
@@ -14,3 +17,5 @@ pub use notifications::{
 pub use rule_state::{ActiveAlert, Event, RuleState, StepError, Transition, alert_labels};
 pub use send::{RESEND_DELAY, ends_at, needs_sending, restored_active_at};
 pub use state::{AlertState, Hold, RESOLVED_RETENTION};
+pub use time_interval::{NamedInterval, TimeInterval};
+pub use timeline::{FiredAlert, LostResolve, Message, Muted, Reason, Timeline, simulate};

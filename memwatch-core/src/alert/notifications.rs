@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::time_interval::NamedInterval;
 use crate::{MatchOp, Matcher, Nanos, TimeRange};
 
 /// Routes, receivers, inhibitions and silences of a rule file; all empty when it has none.
@@ -16,6 +17,8 @@ pub struct Notifications {
     pub inhibits: Vec<Inhibit>,
     /// Which alerts are not sent for a while.
     pub silences: Vec<Silence>,
+    /// Stretches of time that routes may name.
+    pub time_intervals: Vec<NamedInterval>,
 }
 
 /// A node of the routing tree. What is absent is the parent's; at the root, Alertmanager's default.
@@ -36,6 +39,10 @@ pub struct Route {
     pub group_interval: Option<Nanos>,
     /// After which an unchanged group is sent again.
     pub repeat_interval: Option<Nanos>,
+    /// Nothing is sent inside of any of these.
+    pub mute_time_intervals: Vec<Arc<str>>,
+    /// When given, nothing is sent outside of all of these.
+    pub active_time_intervals: Vec<Arc<str>>,
     /// Tried in order, the first match wins.
     pub routes: Vec<Route>,
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::alert::{
-    GroupBy, Inhibit, Integration, IntegrationKind, Notifications, Receiver, Route, Silence,
-    parse_matcher,
+    GroupBy, Inhibit, Integration, IntegrationKind, NamedInterval, Notifications, Receiver, Route,
+    Silence, TimeInterval, parse_matcher,
 };
 use crate::rule::error::Fault;
 use crate::rule::names::is_label_name;
@@ -29,10 +29,18 @@ pub(super) fn read(source: &Source<'_>, top: &mut Fields<'_, '_>) -> Notificatio
         names.push(receiver.name.clone());
         found.receivers.push(receiver);
     }
+    for fields in top.tables("time_interval", |i| format!("time_interval {}", i + 1)) {
+        found.time_intervals.extend(named_interval(fields));
+    }
+    let intervals: Vec<Arc<str>> = found
+        .time_intervals
+        .iter()
+        .map(|i| i.name.clone())
+        .collect();
     if let Some(fields) = top.table("route", "route") {
         let span = fields.span.clone();
         let mut used = Vec::new();
-        let route = route(fields, 0, &mut used);
+        let route = route(fields, 0, &mut used, &intervals);
         if route.receiver.is_none() {
             let fault = Fault::Value {
                 expected: "the name of a receiver".to_owned(),
@@ -78,7 +86,12 @@ fn is_root_only(route: &Route, name: &str) -> bool {
     route.receiver.as_deref() == Some(name)
 }
 
-fn route(mut fields: Fields<'_, '_>, depth: usize, used: &mut Vec<Located<String>>) -> Route {
+fn route(
+    mut fields: Fields<'_, '_>,
+    depth: usize,
+    used: &mut Vec<Located<String>>,
+    intervals: &[Arc<str>],
+) -> Route {
     let mut found = Route::new();
     if let Some((name, span)) = fields.string("receiver", "the name of a receiver") {
         used.push((name.to_owned(), span));
@@ -99,13 +112,101 @@ fn route(mut fields: Fields<'_, '_>, depth: usize, used: &mut Vec<Located<String
     found.group_wait = fields.duration("group_wait");
     found.group_interval = fields.interval("group_interval");
     found.repeat_interval = fields.interval("repeat_interval");
+    found.mute_time_intervals = interval_names(&mut fields, "mute_time_intervals", intervals);
+    found.active_time_intervals = interval_names(&mut fields, "active_time_intervals", intervals);
     let of = fields.of.clone();
     for child in fields.tables("routes", |i| format!("{of}.routes {}", i + 1)) {
         if depth == MAX_DEPTH {
             child.other(child.span.clone(), "routes", "nested too deeply");
             break;
         }
-        found.routes.push(route(child, depth + 1, used));
+        found.routes.push(route(child, depth + 1, used, intervals));
+    }
+    fields.finish();
+    found
+}
+
+fn interval_names(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    known: &[Arc<str>],
+) -> Vec<Arc<str>> {
+    let mut found = Vec::new();
+    for (name, span) in fields
+        .strings(key, "an array of names of time intervals")
+        .unwrap_or_default()
+    {
+        match known.iter().find(|k| ***k == *name) {
+            Some(name) => found.push(name.clone()),
+            None => {
+                let near = suggest(name, known.iter().map(AsRef::as_ref))
+                    .map(|near| format!(", did you mean `{near}`?"));
+                fields.other(
+                    span,
+                    key,
+                    format!(
+                        "no time interval is called `{name}`{}",
+                        near.unwrap_or_default()
+                    ),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn named_interval(mut fields: Fields<'_, '_>) -> Option<NamedInterval> {
+    let name = fields.string("name", "a name").map(|(name, _)| name);
+    if name.is_none() {
+        fields.missing("name", "a name");
+    }
+    let of = format!("time_interval `{}`", name.unwrap_or("?"));
+    fields.of.clone_from(&of);
+    let intervals = fields.tables("intervals", |i| format!("{of}: interval {}", i + 1));
+    let intervals = intervals.into_iter().map(interval).collect();
+    fields.finish();
+    Some(NamedInterval::new(name?, intervals))
+}
+
+fn interval(mut fields: Fields<'_, '_>) -> TimeInterval {
+    type Add = fn(&mut TimeInterval, &str) -> Result<(), &'static str>;
+    let mut found = TimeInterval::default();
+    let times: Add = |i, text| {
+        let (start, end) = text
+            .split_once('-')
+            .ok_or("times of day like `22:00-24:00`")?;
+        i.add_times(start, end)
+    };
+    let keys: [(&'static str, &str, Add); 5] = [
+        ("times", "an array like [\"22:00-24:00\"]", times),
+        (
+            "weekdays",
+            "an array like [\"monday:friday\"]",
+            TimeInterval::add_weekdays,
+        ),
+        (
+            "days_of_month",
+            "an array like [\"1:5\", \"-1\"]",
+            TimeInterval::add_days_of_month,
+        ),
+        (
+            "months",
+            "an array like [\"january:march\"]",
+            TimeInterval::add_months,
+        ),
+        ("years", "an array like [\"2026\"]", TimeInterval::add_years),
+    ];
+    for (key, expected, add) in keys {
+        for (text, span) in fields.strings(key, expected).unwrap_or_default() {
+            if let Err(expected) = add(&mut found, text) {
+                fields.fault(span, key, expected, &format!("`{text}`"));
+            }
+        }
+    }
+    if let Some((name, span)) = fields.string("location", "a time zone")
+        && let Err(expected) = found.set_location(name)
+    {
+        fields.fault(span, "location", expected, &format!("`{name}`"));
     }
     fields.finish();
     found

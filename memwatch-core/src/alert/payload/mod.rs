@@ -1,0 +1,223 @@
+//! The exact messages: bodies, sizes and limits of each way to tell somebody.
+//!
+//! Nothing is sent. Limits are the receivers' own: a body that would be refused or cut is built as it would arrive, and says so.
+
+mod pagerduty;
+mod webhook;
+mod wecom;
+
+pub use webhook::fingerprint;
+
+use std::fmt::Write as _;
+
+use crate::{Labels, Nanos, Timestamp};
+
+use super::notifications::{Integration, IntegrationKind, Notifications};
+use super::timeline::{FiredAlert, Message};
+
+/// What would be posted.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Payload {
+    /// The body, JSON.
+    pub body: String,
+    /// How many alerts or characters were left out to keep the receiver's limits, in words.
+    pub truncated: Option<String>,
+}
+
+/// Builds the body of a message. Secrets are not in it: PagerDuty's routing key is `***`.
+#[must_use]
+pub fn payload(config: &Notifications, alerts: &[FiredAlert], message: &Message) -> Payload {
+    let receiver = &config.receivers[message.receiver];
+    let integration = &receiver.integrations[message.integration];
+    let content = Content::new(&receiver.name, alerts, message);
+    match integration.kind {
+        IntegrationKind::Webhook => webhook::build(&content, integration),
+        IntegrationKind::PagerDuty => pagerduty::build(&content),
+        IntegrationKind::WeCom => wecom::build(&content, integration),
+    }
+}
+
+/// What all bodies are made of.
+struct Content<'a> {
+    receiver: &'a str,
+    message: &'a Message,
+    firing: Vec<&'a FiredAlert>,
+    resolved: Vec<&'a FiredAlert>,
+    common_labels: Labels,
+    common_annotations: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Content<'a> {
+    fn new(receiver: &'a str, alerts: &'a [FiredAlert], message: &'a Message) -> Self {
+        let pick = |of: &[usize]| of.iter().map(|i| &alerts[*i]).collect::<Vec<&FiredAlert>>();
+        let (firing, resolved) = (pick(&message.firing), pick(&message.resolved));
+        let all: Vec<&FiredAlert> = firing.iter().chain(&resolved).copied().collect();
+        let common_labels = all[0]
+            .labels
+            .iter()
+            .filter(|(n, v)| all.iter().all(|a| a.labels.get(n) == *v))
+            .collect();
+        let shared = |n: &str, v: &str| {
+            all.iter().all(|a| {
+                a.annotations
+                    .iter()
+                    .any(|(name, value)| **name == *n && value == v)
+            })
+        };
+        let annotations = all[0].annotations.iter().map(|(n, v)| (&**n, v.as_str()));
+        let mut common_annotations: Vec<_> = annotations.filter(|(n, v)| shared(n, v)).collect();
+        common_annotations.sort_unstable();
+        Content {
+            receiver,
+            message,
+            firing,
+            resolved,
+            common_labels,
+            common_annotations,
+        }
+    }
+
+    fn status(&self) -> &'static str {
+        if self.firing.is_empty() {
+            "resolved"
+        } else {
+            "firing"
+        }
+    }
+
+    /// Firing ones first.
+    fn alerts(&self) -> impl Iterator<Item = (&'static str, &'a FiredAlert)> {
+        let firing = self.firing.iter().map(|a| ("firing", *a));
+        firing.chain(self.resolved.iter().map(|a| ("resolved", *a)))
+    }
+
+    /// Alertmanager's subject: `[FIRING:2] PauseGrowth (checkout-api P2)`.
+    fn subject(&self) -> String {
+        let mut text = if self.firing.is_empty() {
+            "[RESOLVED]".to_owned()
+        } else {
+            format!("[FIRING:{}]", self.firing.len())
+        };
+        let group = &self.message.group_labels;
+        for (_, value) in group.iter() {
+            let _ = write!(text, " {value}");
+        }
+        let rest: Vec<&str> = self
+            .common_labels
+            .iter()
+            .filter(|(n, _)| group.get(n).is_empty())
+            .map(|(_, v)| v)
+            .collect();
+        if !rest.is_empty() {
+            let _ = write!(text, " ({})", rest.join(" "));
+        }
+        text
+    }
+}
+
+/// The longest prefix of at most `limit` bytes that ends on a character boundary.
+fn cut(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// How many messages one receiver takes in one minute, where it has a limit.
+#[must_use]
+pub fn rate_limit(integration: &Integration) -> Option<usize> {
+    // A group robot takes 20 messages a minute; what comes on top is refused with an error code and HTTP status 200.
+    (integration.kind == IntegrationKind::WeCom).then_some(20)
+}
+
+/// Which of these message times are over a limit of `limit` in any minute: indices into `at`, which ascends.
+#[must_use]
+pub fn over_limit(at: &[Timestamp], limit: usize) -> Vec<usize> {
+    let mut taken: Vec<Timestamp> = Vec::new();
+    let mut over = Vec::new();
+    for (i, now) in at.iter().enumerate() {
+        let recent = taken
+            .iter()
+            .rev()
+            .take_while(|t| **t > now.minus(Nanos::MINUTE))
+            .count();
+        if recent >= limit {
+            over.push(i)
+        } else {
+            taken.push(*now)
+        }
+    }
+    over
+}
+
+#[cfg(test)]
+mod tests_support {
+    use super::*;
+    use crate::alert::Reason;
+
+    /// Two alerts of which the first is in the message as firing and the second as resolved.
+    pub(super) fn one() -> (Vec<FiredAlert>, Message) {
+        with_annotation("memory grows")
+    }
+
+    pub(super) fn with_annotation(text: &str) -> (Vec<FiredAlert>, Message) {
+        let labels: Labels = [
+            ("alertname", "Leak"),
+            ("severity", "P1"),
+            ("service", "cart"),
+            ("instance", "cart-0"),
+        ]
+        .into_iter()
+        .collect();
+        let notes = vec![("summary".into(), text.to_owned())];
+        let alerts = vec![
+            FiredAlert::new(labels.clone(), notes.clone(), Timestamp(0), None),
+            FiredAlert::new(
+                labels.with("instance", "cart-1"),
+                notes,
+                Timestamp(0),
+                Some(Timestamp(5)),
+            ),
+        ];
+        let message = Message {
+            at: Timestamp(10),
+            receiver: 0,
+            integration: 0,
+            group_key: r#"{}:{alertname="Leak"}"#.to_owned(),
+            group_labels: [("alertname", "Leak")].into_iter().collect(),
+            reason: Reason::First,
+            firing: vec![0],
+            resolved: vec![1],
+        };
+        (alerts, message)
+    }
+
+    pub(super) fn content_of<'a>(alerts: &'a [FiredAlert], message: &'a Message) -> Content<'a> {
+        Content::new("team", alerts, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_on_character_boundaries() {
+        assert_eq!(cut("内存泄漏", 7), "内存");
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abc", 9), "abc");
+        assert_eq!(cut("é", 1), "");
+    }
+
+    #[test]
+    fn refused_messages_do_not_count_against_the_limit() {
+        let at: Vec<Timestamp> = [0, 1, 2, 3, 60, 61, 62]
+            .iter()
+            .map(|s| Timestamp(s * Nanos::SECOND.0))
+            .collect();
+        assert_eq!(over_limit(&at, 2), [2, 3, 6]);
+        assert_eq!(over_limit(&at, 20), Vec::<usize>::new());
+    }
+}
