@@ -151,7 +151,7 @@ fn samples_give_these_rows() {
 }
 
 /// Prefixes of this length are all tried; of longer ones a part.
-const ALL_PREFIXES: usize = 500;
+const ALL_PREFIXES: usize = 2_500;
 
 #[test]
 fn no_prefix_of_a_sample_makes_a_source_panic() {
