@@ -53,6 +53,7 @@ pub mod rule;
 pub mod series;
 pub mod source;
 pub mod stats;
+pub mod suggest;
 pub mod time;
 pub mod units;
 

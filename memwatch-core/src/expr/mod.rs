@@ -25,7 +25,6 @@ mod rows;
 pub mod script;
 mod select;
 pub mod staleness;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -41,5 +40,4 @@ pub use functions::{Function, RULE_FUNCTIONS, all as all_functions, find as find
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};
-pub use suggest::closest;
 pub use value::{Annotation, AnnotationLevel, Evaluated, Matrix, StepSeries, Value, ValueType};

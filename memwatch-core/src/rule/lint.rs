@@ -14,8 +14,8 @@ use crate::{Labels, MatchOp, Nanos, Result, Steps, TimeRange, Timestamp, Window}
 
 use super::error::{Fault, Problem};
 use super::model::{AlertingRule, Rule, RuleFile};
-use super::suggest::suggest;
 use super::template::{Data, Template};
+use crate::suggest::closest;
 
 /// Something doubtful in a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl Linter<'_> {
             return false;
         }
         let candidates = names.iter().map(AsRef::as_ref).chain(recorded);
-        let help = suggest(name, candidates).map(|near| format!("did you mean `{near}`?"));
+        let help = closest(name, candidates).map(|near| format!("did you mean `{near}`?"));
         let message = format!("the data has no series `{name}`");
         self.report(Level::Problem, span.clone(), key.to_owned(), message, help);
         true
@@ -286,7 +286,7 @@ impl Linter<'_> {
                 continue;
             }
             // Users may have kinds of their own; only what looks like a slip is worth a word.
-            if let Some(near) = suggest(kind, known()) {
+            if let Some(near) = closest(kind, known()) {
                 let message = format!("`detects` names an unknown kind `{kind}`");
                 let help = Some(format!("did you mean `{near}`?"));
                 self.report(Level::Hint, at..at, key.to_owned(), message, help);

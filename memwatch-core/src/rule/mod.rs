@@ -5,7 +5,6 @@ mod lint;
 mod model;
 mod names;
 mod prometheus_yaml;
-mod suggest;
 pub mod template;
 mod toml;
 
@@ -17,7 +16,6 @@ pub use lint::{Finding, Level, LintData, lint};
 pub use model::{
     AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Scale, Settings, TuneRange,
 };
-pub use suggest::suggest;
 
 impl RuleFile {
     /// Reads a rule file: YAML when its name ends in `.yml` or `.yaml`, else TOML. `file` is its name for messages.

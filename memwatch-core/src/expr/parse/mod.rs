@@ -13,8 +13,8 @@ use super::ast::{
     NodeKind, Number, SIGN_PRECEDENCE,
 };
 use super::lex::{Token, tokens};
-use super::suggest::closest;
 use super::{ExprError, Span, check, functions};
+use crate::suggest::closest;
 
 /// How many nodes may lie on a way from the outermost expression to a number or selector. Deeper ones are nobody's rule, and
 /// evaluating them could overflow the stack of a thread.

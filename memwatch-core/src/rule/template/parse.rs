@@ -1,6 +1,6 @@
 //! Tokens → a tree.
 
-use crate::rule::suggest::suggest;
+use crate::suggest::closest;
 
 use super::TemplateError;
 use super::functions::{FUNCTIONS, NOT_SUPPORTED};
@@ -371,7 +371,7 @@ impl Parser<'_> {
             _ => {
                 let known = ["labels", "value", "externalLabels"].into_iter();
                 let own = self.variables.iter().map(String::as_str);
-                let hint = suggest(name, known.chain(own));
+                let hint = closest(name, known.chain(own));
                 let hint = hint.map(|h| format!("; did you mean `${h}`?"));
                 fail(
                     format!("`${name}` is not declared{}", hint.unwrap_or_default()),
@@ -395,7 +395,7 @@ impl Parser<'_> {
             "ExternalLabels" => Ok(Operand::ExternalLabels),
             "" | "ExternalURL" => fail(format!("`.{name}` is not supported"), at),
             _ => {
-                let hint = suggest(name, ["Labels", "Value", "ExternalLabels"].into_iter());
+                let hint = closest(name, ["Labels", "Value", "ExternalLabels"]);
                 let hint = hint.map(|h| format!("; did you mean `.{h}`?"));
                 fail(
                     format!("no field is called `.{name}`{}", hint.unwrap_or_default()),
@@ -434,7 +434,7 @@ fn function(name: &str, at: usize) -> Result<usize, TemplateError> {
             at,
         );
     }
-    let hint = suggest(name, FUNCTIONS.iter().map(|f| f.name));
+    let hint = closest(name, FUNCTIONS.iter().map(|f| f.name));
     let hint = hint.map(|h| format!("; did you mean `{h}`?"));
     fail(
         format!("no function is called `{name}`{}", hint.unwrap_or_default()),

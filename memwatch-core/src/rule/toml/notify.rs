@@ -8,7 +8,7 @@ use crate::alert::{
 };
 use crate::rule::error::Fault;
 use crate::rule::names::is_label_name;
-use crate::rule::suggest::suggest;
+use crate::suggest::closest;
 use crate::{Matcher, TimeRange, Timestamp};
 
 use super::table::{Fields, Located, Source};
@@ -54,7 +54,7 @@ pub(super) fn read(source: &Source<'_>, top: &mut Fields<'_, '_>) -> Notificatio
                 && !names.iter().any(|n| **n == *name)
                 && !is_root_only(&route, &name)
             {
-                let help = suggest(&name, names.iter().map(AsRef::as_ref))
+                let help = closest(&name, names.iter().map(AsRef::as_ref))
                     .map(|near| format!("did you mean `{near}`?"));
                 let fault = Fault::Other(format!("no receiver is called `{name}`"));
                 source.report(span, "route: `receiver`", fault, help);
@@ -139,7 +139,7 @@ fn interval_names(
         match known.iter().find(|k| ***k == *name) {
             Some(name) => found.push(name.clone()),
             None => {
-                let near = suggest(name, known.iter().map(AsRef::as_ref))
+                let near = closest(name, known.iter().map(AsRef::as_ref))
                     .map(|near| format!(", did you mean `{near}`?"));
                 fields.other(
                     span,

@@ -11,8 +11,8 @@ use crate::expr::{self, Expr, ValueType};
 use crate::rule::error::{Fault, shorten};
 use crate::rule::model::{AlertingRule, Group, Position, RecordingRule, Rule, Scale, TuneRange};
 use crate::rule::names::{is_label_name, is_metric_name};
-use crate::rule::suggest::suggest;
 use crate::rule::template::Template;
+use crate::suggest::closest;
 use crate::{Labels, Nanos};
 
 use super::table::{Fields, Located, Source, number};
@@ -229,7 +229,7 @@ fn tune(
     let mut ranges = BTreeMap::new();
     for ((name, span), value) in fields.entries("tune", "a table of parameters and ranges") {
         if !params.contains_key(name) {
-            let help = suggest(name, params.keys().map(String::as_str))
+            let help = closest(name, params.keys().map(String::as_str))
                 .map(|near| format!("did you mean `{near}`?"));
             let fault = Fault::Other(format!("`params` has no `{name}`"));
             source.report(span, format!("{}: `tune`", fields.of), fault, help);

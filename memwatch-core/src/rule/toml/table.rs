@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Nanos;
 use crate::rule::error::{Fault, Problem, shorten};
-use crate::rule::suggest::suggest;
+use crate::suggest::closest;
 
 /// The file that is read, and what is wrong with it so far.
 pub(super) struct Source<'t> {
@@ -299,7 +299,7 @@ impl<'s, 't> Fields<'s, 't> {
             if self.known.contains(&name.get_ref().as_ref()) {
                 continue;
             }
-            let help = match suggest(name.get_ref(), self.known.iter().copied()) {
+            let help = match closest(name.get_ref(), self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };

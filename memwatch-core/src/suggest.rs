@@ -1,21 +1,28 @@
 //! "Did you mean": the nearest of some known words.
 
-/// The candidate that differs least from `word`, if any is near enough to be a slip: one change for each three characters, and at
-/// least one. Of equally near ones the first.
+/// The candidate that differs least from `word`, if it is near enough to be a slip: one change for each three characters, at least one and
+/// at most four; or one is a long beginning of the other. Upper and lower case are alike. Of equally near ones the first.
 #[must_use]
 pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let word: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
-    let allowed = (word.len() / 3).max(1);
+    let letters: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
+    let allowed = (letters.len() / 3).clamp(1, 4);
     candidates
         .into_iter()
-        .filter_map(|candidate| {
+        .map(|candidate| {
             let chars: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
-            let near = chars.len().abs_diff(word.len()) <= allowed;
-            near.then(|| (distance(&word, &chars), candidate))
+            (distance(&letters, &chars), candidate)
         })
-        .filter(|(distance, candidate)| *distance <= allowed && candidate.len() > *distance)
+        .filter(|(distance, candidate)| {
+            *distance <= allowed && candidate.len() > *distance || begins(word, candidate)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// A long name that was cut off, or one with a suffix too many.
+fn begins(word: &str, candidate: &str) -> bool {
+    word.len() >= 8 && candidate.starts_with(word)
+        || candidate.len() >= 8 && word.starts_with(candidate)
 }
 
 /// Least number of insertions, deletions, replacements and swaps of neighbours.
@@ -55,6 +62,18 @@ mod tests {
         ];
         for (word, expected) in cases {
             assert_eq!(closest(word, known), expected, "{word}");
+        }
+        let keys = ["for", "keep_firing_for", "expr", "labels", "annotations"];
+        let cases = [
+            ("exp", Some("expr")),
+            ("lables", Some("labels")),
+            ("keep_firing", Some("keep_firing_for")),
+            ("anotation", Some("annotations")),
+            ("four", Some("for")),
+            ("colour", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(closest(word, keys), expected, "{word}");
         }
     }
 }
