@@ -4,11 +4,15 @@
 //! could hit several takes the earliest that is not hit yet. The first hit is true, later ones of the same incident are duplicates and
 //! count on neither side of precision. Alerts in `unlabelled` stretches count for nothing; alerts in `benign` stretches are false.
 
+mod matching;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::incident::{Incident, Verdict};
 use crate::{Labels, Nanos, TimeRange, Timestamp};
+
+use matching::Matching;
 
 use super::intervals::{poisson, wilson};
 use super::outcome::{Alert, RuleOutcome};
@@ -315,83 +319,6 @@ pub(super) fn score(
         services: services.into_iter().collect(),
         series_days: series_ns as f64 / DAY_NS,
     }
-}
-
-struct Matching<'t> {
-    truth: &'t Truth<'t>,
-    incidents: &'t [&'t Incident],
-}
-
-impl Matching<'_> {
-    fn judge(&self, firing: &Firing, grace: Nanos, hit: &[bool]) -> AlertVerdict {
-        let Some(service) = &firing.service else {
-            return AlertVerdict::Unscored;
-        };
-        let mut inside = None;
-        for (i, incident) in self.incidents.iter().enumerate() {
-            if incident.service == *service
-                && self.same_instance(incident, &firing.instance)
-                && covers(incident, firing.fired_at, self.truth.lead, grace)
-            {
-                if !hit[i] {
-                    return AlertVerdict::True(i);
-                }
-                inside.get_or_insert(i);
-            }
-        }
-        if let Some(i) = inside {
-            return AlertVerdict::Duplicate(i);
-        }
-        let within = |verdict: Verdict| {
-            self.truth.incidents.iter().any(|i| {
-                i.verdict == verdict
-                    && i.service == *service
-                    && self.same_instance(i, &firing.instance)
-                    && covers(i, firing.fired_at, self.truth.lead, grace)
-            })
-        };
-        if within(Verdict::Unlabelled) {
-            AlertVerdict::Ignored
-        } else if within(Verdict::Benign) {
-            AlertVerdict::Benign
-        } else {
-            AlertVerdict::False
-        }
-    }
-
-    /// The instance only tells incidents apart where alert and labels use the same names for instances: an alert may have lost its
-    /// label, and a scrape names by its address what a recorder names otherwise.
-    fn same_instance(&self, incident: &Incident, instance: &str) -> bool {
-        if instance.is_empty() || incident.instance.is_empty() || *incident.instance == *instance {
-            return true;
-        }
-        if is_address(instance) != is_address(&incident.instance) {
-            return true;
-        }
-        // Two names of one kind are two processes when both are known.
-        let labelled = |name: &str| {
-            self.truth
-                .incidents
-                .iter()
-                .any(|i| i.service == incident.service && *i.instance == *name)
-        };
-        let recorded = |name: &str| {
-            let who: Who = (incident.service.clone(), name.into());
-            self.truth.alive.contains_key(&who)
-        };
-        !(labelled(instance) || recorded(instance) && recorded(&incident.instance))
-    }
-}
-
-/// `host:port`
-fn is_address(instance: &str) -> bool {
-    instance.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
-    })
-}
-
-fn covers(incident: &Incident, at: Timestamp, lead: Nanos, grace: Nanos) -> bool {
-    incident.range.start.minus(lead) <= at && at <= incident.range.end.plus(grace)
 }
 
 struct Context<'t> {
