@@ -1,10 +1,14 @@
 //! What users type: clap types only.
 
+mod replay;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memwatch_core::expr::StaleAfter;
 use memwatch_core::{Nanos, rule};
+
+pub use replay::{ReplayArgs, TruthArgs};
 
 /// The flight recorder and rule laboratory for Go memory.
 #[derive(Debug, Parser)]
@@ -282,20 +286,10 @@ pub struct BacktestArgs {
     /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
     #[arg(value_name = "RULES")]
     pub rules: PathBuf,
-    /// A folder with a store or with raw recordings [default: --data]
-    #[arg(value_name = "DATA")]
-    pub store: Option<PathBuf>,
     #[command(flatten)]
-    pub data: DataArgs,
-    /// First evaluation: RFC 3339, `now`, or `-24h` [default: where the data begins]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// Evaluations end before it [default: where the data ends]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub to: Option<String>,
-    /// Incidents to score against, instead of the store's; the services named in these files are scored
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub labels: Vec<PathBuf>,
+    pub replay: ReplayArgs,
+    #[command(flatten)]
+    pub truth: TruthArgs,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,
@@ -308,21 +302,6 @@ pub struct BacktestArgs {
     /// Exit with 1 when less than this share of the alerts was right
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub min_precision: Option<f64>,
-    /// Evaluation interval of groups that give none, instead of the file's
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub interval: Option<Nanos>,
-    /// Evaluations are at k * interval + phase, for groups that give none
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub phase: Option<Nanos>,
-    /// When a silent series has ended: auto, lookback, or a duration
-    #[arg(long, value_name = "POLICY", value_parser = stale_after)]
-    pub stale_after: Option<StaleAfter>,
-    /// How long after an incident's end an alert still counts for it [default: one evaluation]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub grace: Option<Nanos>,
-    /// How long before an incident's start an alert already counts for it
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub lead: Option<Nanos>,
 }
 
 /// How a backtest is printed.

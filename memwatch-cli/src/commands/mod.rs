@@ -7,6 +7,8 @@ pub mod ingest;
 pub mod promql;
 pub mod query;
 pub mod recording;
+pub mod replay;
+pub mod truth;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
