@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::alert::{RuleState, Transition};
 use crate::expr::{
-    BinaryOp, Bits, EvalOptions, Matrix, Node, NodeKind, StepSeries, Value, evaluate,
+    BinaryOp, Bits, EvalOptions, Matrix, Node, NodeKind, Session, StepSeries, Value, evaluate,
+    evaluate_with,
 };
 use crate::labels::METRIC_NAME;
 use crate::rule::template::Data;
@@ -25,6 +26,8 @@ pub(super) struct Chunking {
     pub(super) samples: usize,
     /// How long the first stretch is.
     pub(super) first: Nanos,
+    /// Whether what several rules say is evaluated once.
+    pub(super) shares: bool,
 }
 
 impl Default for Chunking {
@@ -32,6 +35,7 @@ impl Default for Chunking {
         Chunking {
             samples: 4_000_000,
             first: Nanos(5 * Nanos::MINUTE.0),
+            shares: true,
         }
     }
 }
@@ -95,6 +99,16 @@ pub(super) fn replay(
                 .collect()
         })
         .collect();
+    let mut session = Session::new();
+    let sharing = plan.parts.iter().filter(|p| chunking.shares && !p.stepwise);
+    for part in sharing {
+        for runner in part.groups.iter().flat_map(|group| &runners[*group]) {
+            if let Some(steps) = runner.steps.filter(|_| !runner.instants) {
+                let cadence = shifted(steps, runner.group.query_offset);
+                session.expect(runner.rule.expr(), cadence);
+            }
+        }
+    }
     let reach = file
         .groups
         .iter()
@@ -116,13 +130,16 @@ pub(super) fn replay(
         let end = start.plus(length).min(range.end);
         let chunk = TimeRange { start, end };
         reading.advance(start, reach);
+        session.next_round();
         let mut cells = 0;
         for part in &plan.parts {
             if part.stepwise {
                 run_stepwise(file, part, &mut runners, chunk, options, &reading)?;
             } else {
                 for runner in &mut runners[part.groups[0]] {
-                    cells += runner.run(within(runner.steps, chunk), options, &reading)?;
+                    let steps = within(runner.steps, chunk);
+                    cells += runner.run(steps, options, &reading, Some(&session))?;
+                    cells += session.held();
                 }
             }
         }
@@ -191,7 +208,7 @@ fn run_stepwise(
     times.sort_unstable();
     for (at, group) in times {
         for runner in &mut runners[group] {
-            runner.run(Some(Steps::instant(at)), options, reading)?;
+            runner.run(Some(Steps::instant(at)), options, reading, None)?;
         }
     }
     Ok(())
@@ -279,6 +296,7 @@ impl<'f> Runner<'f> {
         steps: Option<Steps>,
         options: &EvalOptions,
         reading: &Reading<'_>,
+        session: Option<&Session>,
     ) -> Result<usize> {
         let Some(steps) = steps else {
             return Ok(0);
@@ -287,10 +305,10 @@ impl<'f> Runner<'f> {
         let mut pieces = Vec::new();
         if self.instants {
             for at in at.iter() {
-                self.pieces(Steps::instant(at), options, reading, &mut pieces)?;
+                self.pieces(Steps::instant(at), options, reading, None, &mut pieces)?;
             }
         } else {
-            self.pieces(at, options, reading, &mut pieces)?;
+            self.pieces(at, options, reading, session, &mut pieces)?;
         }
         let mut cells = 0;
         for piece in pieces {
@@ -319,10 +337,16 @@ impl<'f> Runner<'f> {
         steps: Steps,
         options: &EvalOptions,
         reader: &dyn SeriesReader,
+        session: Option<&Session>,
         into: &mut Vec<Piece>,
     ) -> Result<()> {
         let count = steps.count();
-        match evaluate(self.rule.expr(), steps, reader, options) {
+        let expr = self.rule.expr();
+        let evaluated = match session {
+            Some(session) => evaluate_with(expr, steps, reader, options, session),
+            None => evaluate(expr, steps, reader, options),
+        };
+        match evaluated {
             Ok(evaluated) => {
                 for annotation in evaluated.annotations {
                     self.run.warnings.insert(annotation.to_string());
@@ -338,7 +362,7 @@ impl<'f> Runner<'f> {
                         series: vec![StepSeries {
                             labels: Labels::default(),
                             present: Bits::all(values.len()),
-                            values,
+                            values: values.into(),
                         }],
                     },
                     Value::Text(_) | Value::Range(_) => {
@@ -364,8 +388,8 @@ impl<'f> Runner<'f> {
                     start: middle,
                     ..steps
                 };
-                self.pieces(first, options, reader, into)?;
-                self.pieces(second, options, reader, into)
+                self.pieces(first, options, reader, None, into)?;
+                self.pieces(second, options, reader, None, into)
             }
             Err(other) => Err(other),
         }

@@ -593,6 +593,10 @@ proptest! {
                 "C: x > 4; labels = { v = '{{ $value }}' }",
                 "D: avg_over_time(x[20s:4s]) > 3",
                 "E: absent(x{i=\"0\"})",
+                // Variants: of these only the comparisons, or nothing, are evaluated for each.
+                "F: r > 0.4; for = '2s'",
+                "G: max_over_time(s[12s]) > 0.5 unless on (i) (x offset 6s > 4); for = '4s'",
+                "H: avg_over_time(x[20s:4s]) + r > 3 or r > 0.3",
             ]);
         let file = RuleFile::from_toml("t.toml", &rules).unwrap();
         let series = columns.iter().enumerate().map(|(i, column)| {
@@ -607,9 +611,9 @@ proptest! {
         let data = MemorySeries { series: series.collect() };
         let range = seconds(3, 170);
         let mut backtest = Backtest::new(&file).range(range);
-        backtest.chunking = Chunking { samples: 1_000_000, first: Nanos(1_000 * S) };
+        backtest.chunking = Chunking { samples: 1_000_000, first: Nanos(1_000 * S), shares: false };
         let whole = backtest.run(&data).unwrap();
-        backtest.chunking = Chunking { samples, first: Nanos(first * S) };
+        backtest.chunking = Chunking { samples, first: Nanos(first * S), shares: true };
         let cut = backtest.run(&data).unwrap();
         prop_assert_eq!(&whole.alerts, &cut.alerts);
         prop_assert_eq!(&whole.rules, &cut.rules);

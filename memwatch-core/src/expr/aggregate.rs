@@ -182,7 +182,7 @@ fn folded(op: AggregateOp, param: &[f64], labels: &Labels, rows: &[Row], steps: 
     Row {
         labels: labels.clone(),
         drop_name: rows.iter().all(|row| row.drop_name),
-        values,
+        values: values.into(),
         present,
     }
 }

@@ -313,7 +313,7 @@ impl Pairing<'_> {
         Row {
             labels: signature.clone(),
             drop_name: false,
-            values: vec![value; self.steps],
+            values: vec![value; self.steps].into(),
             present,
         }
     }
@@ -324,7 +324,7 @@ impl Pairing<'_> {
         let mut row = Row {
             labels: self.labels(&many.labels, &one.labels),
             drop_name: many.drop_name,
-            values: vec![0.0; self.steps],
+            values: vec![0.0; self.steps].into(),
             present,
         };
         if self.loses_name() && self.delayed {

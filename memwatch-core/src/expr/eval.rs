@@ -8,8 +8,8 @@ use super::functions::{Body, Call};
 use super::rows::{self, Row, Val};
 use super::select::Pick;
 use super::{
-    Annotation, AnnotationLevel, EvalOptions, Evaluated, Expr, Matrix, NameRemoval, Span, Value,
-    ValueType,
+    Annotation, AnnotationLevel, EvalOptions, Evaluated, Expr, Matrix, NameRemoval, Session, Span,
+    Value, ValueType,
 };
 use crate::series::{Series, SeriesReader};
 use crate::{Labels, Result, Steps, Timestamp};
@@ -29,10 +29,35 @@ pub fn evaluate(
     reader: &dyn SeriesReader,
     options: &EvalOptions,
 ) -> Result<Evaluated> {
+    evaluate_in(expr, steps, reader, options, None)
+}
+
+/// As [`evaluate`], sharing work with the other expressions that were announced to `session`. The result is the same.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with(
+    expr: &Expr,
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+    session: &Session,
+) -> Result<Evaluated> {
+    evaluate_in(expr, steps, reader, options, Some(session))
+}
+
+fn evaluate_in(
+    expr: &Expr,
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+    session: Option<&Session>,
+) -> Result<Evaluated> {
     let evaluator = Evaluator {
         expr,
         reader,
         options,
+        session,
         steps,
         query_range: options.query_range.unwrap_or((steps.start, steps.end)),
         annotations: RefCell::default(),
@@ -51,6 +76,7 @@ pub(crate) struct Evaluator<'a> {
     pub(super) expr: &'a Expr,
     pub(super) reader: &'a dyn SeriesReader,
     pub(super) options: &'a EvalOptions,
+    pub(super) session: Option<&'a Session>,
     /// The steps of the whole evaluation.
     pub(super) steps: Steps,
     pub(super) query_range: (Timestamp, Timestamp),
@@ -176,10 +202,36 @@ impl Evaluator<'_> {
             && !matches!(node.kind, NodeKind::Number(_) | NodeKind::Text(_))
             && is_step_invariant(node)
         {
-            let once = self.eval_node(node, Steps::instant(steps.start))?;
+            let once = self.eval_shared(node, Steps::instant(steps.start))?;
             return Ok(repeated(once, steps.count()));
         }
-        self.eval_node(node, steps)
+        self.eval_shared(node, steps)
+    }
+
+    /// Evaluates a node, unless the session has its result from elsewhere.
+    fn eval_shared(&self, node: &Node, steps: Steps) -> Result<Val> {
+        let shared = self
+            .session
+            .and_then(|session| Some((session, session.number(node)?)));
+        let Some((session, number)) = shared else {
+            return self.eval_node(node, steps);
+        };
+        if let Some((val, annotations)) = session.get(number, steps, self.expr, node) {
+            self.annotations.borrow_mut().extend(annotations);
+            return Ok(val);
+        }
+        let before = self.annotations.borrow().len();
+        let mut val = self.eval_node(node, steps)?;
+        let annotations = self.annotations.borrow();
+        session.put(
+            number,
+            steps,
+            self.expr,
+            node,
+            &mut val,
+            &annotations[before..],
+        );
+        Ok(val)
     }
 
     fn eval_node(&self, node: &Node, steps: Steps) -> Result<Val> {
@@ -271,7 +323,7 @@ fn repeated(once: Val, steps: usize) -> Val {
             rows.into_iter()
                 .filter(|row| row.present.get(0))
                 .map(|row| Row {
-                    values: vec![row.values[0]; steps],
+                    values: vec![row.values[0]; steps].into(),
                     present: super::Bits::all(steps),
                     ..row
                 })

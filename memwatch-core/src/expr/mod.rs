@@ -24,10 +24,12 @@ mod rows;
 #[doc(hidden)]
 pub mod script;
 mod select;
+mod session;
 pub mod staleness;
 #[cfg(test)]
 mod tests;
 mod value;
+mod values;
 
 pub use ast::{
     Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Cardinality, Expr, Grouping, Matching,
@@ -35,9 +37,11 @@ pub use ast::{
 };
 pub use bits::Bits;
 pub use error::{ExprError, Span};
-pub use eval::evaluate;
+pub use eval::{evaluate, evaluate_with};
 pub use functions::{Function, RULE_FUNCTIONS, all as all_functions, find as find_function};
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};
+pub use session::Session;
 pub use value::{Annotation, AnnotationLevel, Evaluated, Matrix, StepSeries, Value, ValueType};
+pub use values::Values;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Bits, StepSeries};
+use super::{Bits, StepSeries, Values};
 use crate::Labels;
 
 /// An intermediate result.
@@ -25,8 +25,26 @@ pub(crate) struct Row {
     pub(super) labels: Labels,
     /// The name has lost its meaning and goes at the end (only with delayed removal).
     pub(super) drop_name: bool,
-    pub(super) values: Vec<f64>,
+    pub(super) values: Values,
     pub(super) present: Bits,
+}
+
+impl Val {
+    /// From now on a clone costs little.
+    pub(super) fn share(&mut self) {
+        if let Val::Vector(rows) = self {
+            rows.iter_mut().for_each(|row| row.values.share());
+        }
+    }
+
+    /// How many values it holds.
+    pub(super) fn cells(&self) -> usize {
+        match self {
+            Val::Scalar(values) => values.len(),
+            Val::Vector(rows) => rows.iter().map(|row| row.values.len()).sum(),
+            Val::Text(_) => 0,
+        }
+    }
 }
 
 impl Row {
@@ -34,7 +52,7 @@ impl Row {
         Row {
             labels,
             drop_name: false,
-            values: vec![0.0; steps],
+            values: vec![0.0; steps].into(),
             present: Bits::none(steps),
         }
     }

@@ -281,7 +281,7 @@ fn as_samples(rows: Vec<Row>, steps: Steps) -> Vec<Samples> {
     rows.into_iter()
         .map(|row| {
             let (at_ns, values): (Arc<[i64]>, Arc<[f64]>) = if row.present == full {
-                (all_ns.clone(), row.values.into())
+                (all_ns.clone(), Arc::from(&*row.values))
             } else {
                 (
                     row.present.iter().map(|i| all_ns[i]).collect(),

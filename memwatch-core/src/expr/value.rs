@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Bits, Span};
+use super::{Bits, Span, Values};
 use crate::series::Series;
 use crate::{Labels, Steps};
 
@@ -38,7 +38,7 @@ pub struct StepSeries {
     /// Its labels; `__name__` is one of them where PromQL keeps it.
     pub labels: Labels,
     /// One value per evaluation; where `present` says no, it has no meaning.
-    pub values: Vec<f64>,
+    pub values: Values,
     /// At which evaluations there is a value.
     pub present: Bits,
 }

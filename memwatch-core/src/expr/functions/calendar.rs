@@ -87,7 +87,7 @@ fn of_times(
         }],
     };
     for row in &mut rows {
-        for value in &mut row.values {
+        for value in row.values.iter_mut() {
             #[allow(clippy::cast_possible_truncation)]
             // Saturates; too far away is no time and gives NaN.
             let time = DateTime::from_timestamp(*value as i64, 0).filter(|_| !value.is_nan());

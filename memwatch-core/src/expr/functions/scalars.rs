@@ -76,7 +76,7 @@ fn vector(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {
         labels: Labels::default(),
         drop_name: false,
         present: Bits::all(values.len()),
-        values,
+        values: values.into(),
     }]))
 }
 
