@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: `now` is an argument, so that a backtest and a live evaluation run the same code.
 
+mod fired;
 mod notifications;
 pub mod payload;
 mod rule_state;
@@ -10,6 +11,7 @@ mod state;
 mod time_interval;
 mod timeline;
 
+pub use fired::{FiredAlert, HandOver};
 pub use notifications::{
     GroupBy, Inhibit, Integration, IntegrationKind, Notifications, Receiver, Route, Silence,
     parse_matcher,
@@ -18,4 +20,7 @@ pub use rule_state::{ActiveAlert, Event, RuleState, StepError, Transition, alert
 pub use send::{RESEND_DELAY, ends_at, needs_sending, restored_active_at};
 pub use state::{AlertState, Hold, RESOLVED_RETENTION};
 pub use time_interval::{NamedInterval, TimeInterval};
-pub use timeline::{FiredAlert, LostResolve, Message, Muted, Reason, Timeline, simulate};
+pub use timeline::{
+    Delivery, LostResolve, Message, Muted, Reason, Refusal, Suppressed, Timeline, Untold, Wait,
+    simulate,
+};

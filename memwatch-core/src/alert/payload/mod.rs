@@ -12,8 +12,9 @@ use std::fmt::Write as _;
 
 use crate::{Labels, Nanos, Timestamp};
 
+use super::fired::FiredAlert;
 use super::notifications::{Integration, IntegrationKind, Notifications};
-use super::timeline::{FiredAlert, Message};
+use super::timeline::Message;
 
 /// What would be posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,11 +186,13 @@ mod tests_support {
             at: Timestamp(10),
             receiver: 0,
             integration: 0,
+            route: 0,
             group_key: r#"{}:{alertname="Leak"}"#.to_owned(),
             group_labels: [("alertname", "Leak")].into_iter().collect(),
             reason: Reason::First,
             firing: vec![0],
             resolved: vec![1],
+            refused: None,
         };
         (alerts, message)
     }

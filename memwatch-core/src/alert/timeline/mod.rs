@@ -3,140 +3,61 @@
 //! A simulation of events in their order; nothing is sent and no clock is read. Where the real program has a race, this one chooses:
 //!
 //! - An alert that begins or ends at the instant of a flush is seen by that flush.
-//! - A message takes no time to send and always arrives.
+//! - A message takes no time to send, and arrives unless its receiver has taken as many as it takes ([`Refusal`]).
 //! - `repeat_interval` is compared strictly, so that at an exact multiple of `group_interval` the message goes out at the next tick.
 //! - A group that became empty is forgotten at the next whole multiple of 30 s since the beginning, as Alertmanager's maintenance does; an
 //!   alert that comes before joins the old group and its timer.
+//!
+//! Groups know nothing of each other, so each is played alone: what connects alerts of different groups, inhibition, depends on alerts only.
 
+mod group;
+mod message;
+mod mute;
+mod refusal;
+mod routing;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Labels, Nanos, Timestamp};
 
-use super::notifications::{GroupBy, Integration, Notifications, Route};
+use super::fired::{FiredAlert, message_order};
+use super::notifications::Notifications;
+use group::{Group, Lived, Shared, live};
+use mute::Mutes;
+use routing::Routing;
+
+pub use message::{
+    Delivery, LostResolve, Message, Muted, Reason, Refusal, Suppressed, Timeline, Untold, Wait,
+};
 
 /// How often Alertmanager forgets groups without alerts.
 const MAINTENANCE: Nanos = Nanos(30 * Nanos::SECOND.0);
 /// How long Alertmanager remembers what it sent (`--data.retention`), at most.
 const RETENTION: Nanos = Nanos(120 * Nanos::HOUR.0);
 
-/// An alert from the moment it fires until it is resolved.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct FiredAlert {
-    /// All labels, `alertname` included.
-    pub labels: Labels,
-    /// Texts for people, by name.
-    pub annotations: Vec<(Arc<str>, String)>,
-    /// When it fired.
-    pub fired_at: Timestamp,
-    /// When it was resolved; `None` while it fires still.
-    pub resolved_at: Option<Timestamp>,
-}
-
-impl FiredAlert {
-    /// An alert.
-    #[must_use]
-    pub fn new(
-        labels: Labels,
-        annotations: Vec<(Arc<str>, String)>,
-        fired_at: Timestamp,
-        resolved_at: Option<Timestamp>,
-    ) -> Self {
-        FiredAlert {
-            labels,
-            annotations,
-            fired_at,
-            resolved_at,
-        }
-    }
-
-    fn fires(&self, now: Timestamp) -> bool {
-        self.fired_at <= now && self.resolved_at.is_none_or(|end| now < end)
-    }
-}
-
-/// One message that would have been sent.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Message {
-    /// When.
-    pub at: Timestamp,
-    /// To whom: index into [`Notifications::receivers`].
-    pub receiver: usize,
-    /// How: index into the receiver's integrations.
-    pub integration: usize,
-    /// Identifies the group across messages, as Alertmanager writes it: `{}/{severity="P1"}:{alertname="X"}`.
-    pub group_key: String,
-    /// The labels that all alerts of the group share because they make the group.
-    pub group_labels: Labels,
-    /// Why it was sent.
-    pub reason: Reason,
-    /// The alerts in it, firing ones first, each in the order of its labels: index into the alerts given.
-    pub firing: Vec<usize>,
-    /// The resolved ones.
-    pub resolved: Vec<usize>,
-}
-
-/// Why a message was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The first message of the group.
-    First,
-    /// An alert fires that the message before did not hold.
-    NewAlerts,
-    /// Nothing fires any more.
-    AllResolved,
-    /// Some alerts were resolved.
-    SomeResolved,
-    /// Nothing changed for `repeat_interval`.
-    Repeat,
-}
-
-/// A resolved alert whose resolution nobody was told, though they had been told that it fires.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct LostResolve {
-    /// When the group was flushed without telling.
-    pub at: Timestamp,
-    /// Whom: index into [`Notifications::receivers`].
-    pub receiver: usize,
-    /// The alert: index into the alerts given.
-    pub alert: usize,
-    /// What kept it back.
-    pub by: Muted,
-}
-
-/// What kept an alert from being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Muted {
-    /// Another alert inhibits it.
-    Inhibited,
-    /// The route is outside of its active intervals, or inside of a mute one.
-    Interval,
-    /// A silence.
-    Silenced,
-}
-
-/// All that would have been sent, and what was not.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Timeline {
-    /// Messages in the order of their time.
-    pub messages: Vec<Message>,
-    /// Resolutions that nobody was told.
-    pub lost_resolves: Vec<LostResolve>,
-    /// For each alert given, what kept it from being sent at some flush.
-    pub muted: Vec<BTreeSet<Muted>>,
-}
-
 /// Plays `alerts` through `config` from `start` until `end`, flushes at `end` included.
 ///
 /// Without a route nothing is sent. Two alerts with equal labels must not overlap in time.
+///
+/// ```
+/// # use memwatch_core::{alert::{FiredAlert, simulate}, rule::RuleFile, Timestamp};
+/// let file = RuleFile::from_toml("rules.toml", r#"
+///     [route]
+///     receiver = "team"
+///     group_by = ["alertname"]
+///     group_wait = "30s"
+///     [[receiver]]
+///     name = "team"
+///     webhook = { url_env = "TEAM_HOOK" }
+/// "#).unwrap();
+/// let at = |s: i64| Timestamp(s * 1_000_000_000);
+/// let leak = FiredAlert::new([("alertname", "Leak")].into_iter().collect(), Vec::new(), at(5), Some(at(400)));
+/// let timeline = simulate(&file.notifications, &[leak], at(0), at(1000));
+/// let sent: Vec<_> = timeline.messages.iter().map(|m| (m.at, m.status())).collect();
+/// assert_eq!(sent, [(at(35), "firing"), (at(635), "resolved")]);
+/// ```
 #[must_use]
 pub fn simulate(
     config: &Notifications,
@@ -144,404 +65,167 @@ pub fn simulate(
     start: Timestamp,
     end: Timestamp,
 ) -> Timeline {
+    let mut timeline = Timeline {
+        muted: vec![BTreeSet::new(); alerts.len()],
+        ..Timeline::default()
+    };
+    timeline.suppressed = (0..config.silences.len())
+        .map(|silence| Suppressed {
+            silence,
+            alerts: BTreeSet::new(),
+            messages: 0,
+        })
+        .collect();
     let Some(root) = &config.route else {
-        return Timeline {
-            muted: vec![BTreeSet::new(); alerts.len()],
-            ..Timeline::default()
-        };
+        return timeline;
     };
-    let mut run = Run {
-        config,
+    let routing = Routing::new(config, root);
+    let (sets, set_of) = number(alerts);
+    let shared = Shared {
         alerts,
+        set_of: &set_of,
+        mutes: Mutes::new(config, alerts, &sets, &set_of),
         start,
-        routes: Vec::new(),
-        groups: BTreeMap::new(),
-        queue: BinaryHeap::new(),
-        log: BTreeMap::new(),
-        timeline: Timeline {
-            muted: vec![BTreeSet::new(); alerts.len()],
-            ..Timeline::default()
-        },
+        end,
     };
-    run.flatten(root, None);
-    for (i, alert) in alerts.iter().enumerate() {
-        run.queue.push(Reverse((alert.fired_at, Event::Fires(i))));
-    }
-    while let Some(Reverse((now, event))) = run.queue.pop() {
-        if now > end {
-            break;
-        }
-        match event {
-            Event::Fires(i) => run.fires(now, i),
-            Event::Flush(key) => run.flush(now, &key),
-        }
-    }
-    run.timeline
-}
-
-/// In this order at one instant: alerts come before flushes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Fires(usize),
-    Flush(GroupKey),
-}
-
-type GroupKey = (usize, Labels);
-
-/// A node of the routing tree with what it inherits.
-struct Node<'a> {
-    route: &'a Route,
-    receiver: usize,
-    group_by: GroupBy,
-    group_wait: Nanos,
-    group_interval: Nanos,
-    repeat_interval: Nanos,
-    key: String,
-    children: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Group {
-    /// Current alert of each label set.
-    alerts: BTreeMap<Labels, usize>,
-    next_flush: Timestamp,
-    /// Since when it has no alerts.
-    empty_since: Option<Timestamp>,
-}
-
-/// What was last sent to one integration about one group.
-struct Entry {
-    at: Timestamp,
-    firing: BTreeSet<Labels>,
-    resolved: BTreeSet<Labels>,
-}
-
-struct Run<'a> {
-    config: &'a Notifications,
-    alerts: &'a [FiredAlert],
-    start: Timestamp,
-    routes: Vec<Node<'a>>,
-    groups: BTreeMap<GroupKey, Group>,
-    queue: BinaryHeap<Reverse<(Timestamp, Event)>>,
-    log: BTreeMap<(GroupKey, usize), Entry>,
-    timeline: Timeline,
-}
-
-impl<'a> Run<'a> {
-    fn flatten(&mut self, route: &'a Route, parent: Option<usize>) -> usize {
-        let inherited = parent.map(|p| &self.routes[p]);
-        let named = route
-            .receiver
-            .as_ref()
-            .and_then(|name| self.config.receivers.iter().position(|r| r.name == *name));
-        let mut matchers: Vec<String> = route.matchers.iter().map(ToString::to_string).collect();
-        matchers.sort();
-        let own_key = format!("{{{}}}", matchers.join(","));
-        let node = Node {
-            route,
-            receiver: named.or(inherited.map(|p| p.receiver)).unwrap_or(0),
-            group_by: route
-                .group_by
-                .clone()
-                .or(inherited.map(|p| p.group_by.clone()))
-                .unwrap_or(GroupBy::Labels(Vec::new())),
-            group_wait: route
-                .group_wait
-                .or(inherited.map(|p| p.group_wait))
-                .unwrap_or(Nanos(30 * Nanos::SECOND.0)),
-            group_interval: route
-                .group_interval
-                .or(inherited.map(|p| p.group_interval))
-                .unwrap_or(Nanos(5 * Nanos::MINUTE.0)),
-            repeat_interval: route
-                .repeat_interval
-                .or(inherited.map(|p| p.repeat_interval))
-                .unwrap_or(Nanos(4 * Nanos::HOUR.0)),
-            key: inherited.map_or(own_key.clone(), |p| format!("{}/{own_key}", p.key)),
-            children: Vec::new(),
-        };
-        let index = self.routes.len();
-        self.routes.push(node);
-        for child in &route.routes {
-            let child = self.flatten(child, Some(index));
-            self.routes[index].children.push(child);
-        }
-        index
-    }
-
-    /// Depth first: the first matching child wins unless it says `continue`; a node is meant itself only if no child matched.
-    fn route(&self, node: usize, labels: &Labels, found: &mut Vec<usize>) -> bool {
-        let this = &self.routes[node];
-        if !this.route.matchers.iter().all(|m| m.matches(labels)) {
-            return false;
-        }
-        let before = found.len();
-        for &child in &this.children {
-            if self.route(child, labels, found) && !self.routes[child].route.continues {
-                break;
-            }
-        }
-        if found.len() == before {
-            found.push(node);
-        }
-        true
-    }
-
-    fn fires(&mut self, now: Timestamp, alert: usize) {
-        let labels = self.alerts[alert].labels.clone();
-        let mut routes = Vec::new();
-        self.route(0, &labels, &mut routes);
-        for node in routes {
-            let group_labels = match &self.routes[node].group_by {
-                GroupBy::All => labels.clone(),
-                GroupBy::Labels(names) => {
-                    labels.filter(|name| names.iter().any(|n| n.as_ref() == name))
-                }
-            };
-            let key = (node, group_labels);
-            if self.groups.get(&key).is_some_and(|g| {
-                g.empty_since
-                    .is_some_and(|since| self.forgotten(since) <= now)
-            }) {
-                self.groups.remove(&key);
-            }
-            let group = self.groups.entry(key.clone()).or_insert_with(|| {
-                let next_flush = now.plus(self.routes[node].group_wait);
-                self.queue.push(Reverse((next_flush, Event::Flush(key))));
-                Group {
-                    next_flush,
-                    ..Group::default()
-                }
-            });
-            group.alerts.insert(labels.clone(), alert);
-            group.empty_since = None;
-        }
-    }
-
-    /// When a group that is empty since then is forgotten.
-    fn forgotten(&self, since: Timestamp) -> Timestamp {
-        let ticks = since.since(self.start).0.div_euclid(MAINTENANCE.0) + 1;
-        self.start.plus(Nanos(ticks * MAINTENANCE.0))
-    }
-
-    fn flush(&mut self, now: Timestamp, key: &GroupKey) {
-        // An event of a group that was forgotten, and perhaps made anew with another timer.
-        let Some(group) = self.groups.get(key).filter(|g| g.next_flush == now) else {
-            return;
-        };
-        if group
-            .empty_since
-            .is_some_and(|since| self.forgotten(since) <= now)
-        {
-            self.groups.remove(key);
-            return;
-        }
-        let node = &self.routes[key.0];
-        let (receiver, group_interval) = (node.receiver, node.group_interval);
-        let current: Vec<(Labels, usize)> =
-            group.alerts.iter().map(|(l, a)| (l.clone(), *a)).collect();
-        let mut sent: Vec<(Labels, usize)> = Vec::new();
-        let mut kept_back: Vec<(Labels, usize, Muted)> = Vec::new();
-        for (labels, alert) in &current {
-            match self.muted(node.route, labels, now) {
-                None => sent.push((labels.clone(), *alert)),
-                Some(by) => {
-                    self.timeline.muted[*alert].insert(by);
-                    kept_back.push((labels.clone(), *alert, by));
-                }
-            }
-        }
-        let integrations = self
-            .config
-            .receivers
-            .get(receiver)
-            .map_or(&[][..], |r| &r.integrations);
-        for (labels, alert, by) in &kept_back {
-            let told = |entry: &Entry| entry.firing.contains(labels);
-            let somebody =
-                (0..integrations.len()).any(|i| self.log.get(&(key.clone(), i)).is_some_and(told));
-            if somebody && !self.alerts[*alert].fires(now) {
-                self.timeline.lost_resolves.push(LostResolve {
-                    at: now,
-                    receiver,
-                    alert: *alert,
-                    by: *by,
-                });
-            }
-        }
-        // With every alert muted the pipeline ends before it looks at the log.
-        if !sent.is_empty() {
-            for (i, integration) in integrations.iter().enumerate() {
-                self.notify(now, key, i, integration, &sent);
-            }
-        }
-        let group = self.groups.get_mut(key).expect("looked up above");
-        // Resolved alerts leave the group after a flush, told or not.
-        group
-            .alerts
-            .retain(|_, alert| self.alerts[*alert].fires(now));
-        if group.alerts.is_empty() {
-            group.empty_since.get_or_insert(now);
-        }
-        group.next_flush = now.plus(group_interval);
-        self.queue
-            .push(Reverse((group.next_flush, Event::Flush(key.clone()))));
-    }
-
-    fn notify(
-        &mut self,
-        now: Timestamp,
-        key: &GroupKey,
-        index: usize,
-        integration: &Integration,
-        alerts: &[(Labels, usize)],
-    ) {
-        let node = &self.routes[key.0];
-        let (firing, resolved): (Vec<_>, Vec<_>) = alerts
-            .iter()
-            .cloned()
-            .partition(|(_, alert)| self.alerts[*alert].fires(now));
-        let kept_for = Nanos(node.repeat_interval.0.saturating_mul(2)).min(RETENTION);
-        let slot = (key.clone(), index);
-        let entry = self.log.get(&slot).filter(|e| now.since(e.at) < kept_for);
-        let Some(reason) = reason(
-            entry,
-            &firing,
-            &resolved,
-            integration.send_resolved,
-            now,
-            node.repeat_interval,
-        ) else {
-            return;
-        };
-        let names = |alerts: &[(Labels, usize)]| alerts.iter().map(|(l, _)| l.clone()).collect();
-        let entry = Entry {
-            at: now,
-            firing: names(&firing),
-            resolved: names(&resolved),
-        };
-        self.log.insert(slot, entry);
-        let told = |alerts: Vec<(Labels, usize)>| -> Vec<usize> {
-            alerts.into_iter().map(|(_, alert)| alert).collect()
-        };
-        let (firing, resolved) = (
-            told(firing),
-            if integration.send_resolved {
-                told(resolved)
-            } else {
-                Vec::new()
-            },
-        );
-        if firing.is_empty() && resolved.is_empty() {
-            return; // Logged as sent: `send_resolved` is off and nothing else is left.
-        }
-        self.timeline.messages.push(Message {
-            at: now,
-            receiver: node.receiver,
-            integration: index,
-            group_key: format!("{}:{}", node.key, set(&key.1)),
-            group_labels: key.1.clone(),
-            reason,
-            firing,
-            resolved,
-        });
-    }
-
-    fn muted(&self, route: &Route, labels: &Labels, now: Timestamp) -> Option<Muted> {
-        if self.inhibited(labels, now) {
-            return Some(Muted::Inhibited);
-        }
-        let inside = |name: &Arc<str>| {
-            self.config
-                .time_intervals
-                .iter()
-                .any(|i| i.name == *name && i.contains(now))
-        };
-        let active = route.active_time_intervals.is_empty()
-            || route.active_time_intervals.iter().any(inside);
-        if !active || route.mute_time_intervals.iter().any(inside) {
-            return Some(Muted::Interval);
-        }
-        let silenced = |s: &super::notifications::Silence| {
-            s.range.contains(now) && s.matchers.iter().all(|m| m.matches(labels))
-        };
-        self.config
-            .silences
-            .iter()
-            .any(silenced)
-            .then_some(Muted::Silenced)
-    }
-
-    /// Whether an alert that fires matches the source of a rule whose target these labels match, and agrees in the labels `equal`. Sources count
-    /// even if they are silenced or inhibited. An alert that matches both sides is not inhibited by another that matches both.
-    fn inhibited(&self, labels: &Labels, now: Timestamp) -> bool {
-        let all = |matchers: &[crate::Matcher], labels: &Labels| {
-            matchers.iter().all(|m| m.matches(labels))
-        };
-        self.config
-            .inhibits
-            .iter()
-            .filter(|rule| all(&rule.target, labels))
-            .any(|rule| {
-                let both = all(&rule.source, labels);
-                self.alerts
-                    .iter()
-                    .filter(|alert| alert.fires(now))
-                    .any(|alert| {
-                        all(&rule.source, &alert.labels)
-                            && rule
-                                .equal
-                                .iter()
-                                .all(|name| alert.labels.get(name) == labels.get(name))
-                            && !(both && all(&rule.target, &alert.labels))
-                    })
-            })
-    }
-}
-
-/// Whether and why to send, by what was last sent.
-fn reason(
-    last: Option<&Entry>,
-    firing: &[(Labels, usize)],
-    resolved: &[(Labels, usize)],
-    send_resolved: bool,
-    now: Timestamp,
-    repeat: Nanos,
-) -> Option<Reason> {
-    let Some(last) = last else {
-        return (!firing.is_empty()).then_some(Reason::First);
-    };
-    if !firing
+    let groups = groups(config, &routing, alerts, &sets, &set_of);
+    let lives: Vec<Lived> = groups
         .iter()
-        .all(|(labels, _)| last.firing.contains(labels))
-    {
-        return Some(if last.firing.is_empty() {
-            Reason::First
-        } else {
-            Reason::NewAlerts
-        });
+        .map(|group| live(&shared, group, None))
+        .collect();
+    for silence in &mut timeline.suppressed {
+        count_suppressed(&shared, &groups, &lives, silence);
     }
-    if firing.is_empty() {
-        return (!last.firing.is_empty()).then_some(Reason::AllResolved);
+    let mut deliveries: BTreeMap<(usize, usize), Delivery> = BTreeMap::new();
+    for (group, life) in groups.iter().zip(lives) {
+        timeline.messages.extend(life.messages);
+        timeline.lost_resolves.extend(life.lost_resolves);
+        for (alert, by) in life.muted {
+            timeline.muted[alert].insert(by);
+        }
+        for (alert, (waits, untold)) in group.members.iter().zip(life.waits) {
+            let delivery = Delivery {
+                alert: *alert,
+                route: group.route,
+                receiver: group.node.receiver,
+                told: Err(untold),
+                waits,
+            };
+            deliveries.insert((*alert, group.route), delivery);
+        }
     }
-    if send_resolved
-        && !resolved
-            .iter()
-            .all(|(labels, _)| last.resolved.contains(labels))
-    {
-        return Some(Reason::SomeResolved);
+    // Groups are in the order of their route and labels, and stay so within one instant.
+    timeline.messages.sort_by_key(|message| message.at);
+    timeline.lost_resolves.sort_by_key(|lost| lost.at);
+    refusal::refuse(config, &mut timeline.messages);
+    for (index, message) in timeline.messages.iter().enumerate() {
+        for alert in message.firing.iter().chain(&message.resolved) {
+            if let Some(delivery) = deliveries.get_mut(&(*alert, message.route)) {
+                tell(delivery, &timeline.messages, index, alerts[*alert].fired_at);
+            }
+        }
     }
-    (last.at < now.minus(repeat)).then_some(Reason::Repeat)
+    timeline.deliveries = deliveries.into_values().collect();
+    timeline
 }
 
-/// A label set as Alertmanager prints it: `{a="b", c="d"}`.
-fn set(labels: &Labels) -> String {
-    format!(
-        "{{{}}}",
-        labels
-            .iter()
-            .map(|(n, v)| format!("{n}={v:?}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
+/// The label sets in the order of messages, and the number of each alert's.
+fn number(alerts: &[FiredAlert]) -> (Vec<Labels>, Vec<u32>) {
+    let mut order: Vec<usize> = (0..alerts.len()).collect();
+    order.sort_by(|a, b| message_order(&alerts[*a].labels, &alerts[*b].labels));
+    let mut sets: Vec<Labels> = Vec::new();
+    let mut set_of = vec![0; alerts.len()];
+    for index in order {
+        let labels = &alerts[index].labels;
+        if sets.last() != Some(labels) {
+            sets.push(labels.clone());
+        }
+        set_of[index] = u32::try_from(sets.len() - 1).unwrap_or(u32::MAX);
+    }
+    (sets, set_of)
+}
+
+/// Which alerts make which groups, in the order of routes and labels.
+fn groups<'a>(
+    config: &'a Notifications,
+    routing: &'a Routing<'a>,
+    alerts: &[FiredAlert],
+    sets: &[Labels],
+    set_of: &[u32],
+) -> Vec<Group<'a>> {
+    let routed: Vec<Vec<(usize, Labels)>> = sets
+        .iter()
+        .map(|labels| {
+            let nodes = routing.of(labels).into_iter();
+            nodes
+                .map(|node| (node, routing.group_labels(node, labels)))
+                .collect()
+        })
+        .collect();
+    let mut members: BTreeMap<(usize, Labels), Vec<usize>> = BTreeMap::new();
+    for alert in 0..alerts.len() {
+        for key in &routed[set_of[alert] as usize] {
+            members.entry(key.clone()).or_default().push(alert);
+        }
+    }
+    members
+        .into_iter()
+        .map(|((route, labels), members)| Group {
+            node: &routing.nodes[route],
+            route,
+            labels,
+            receiver: config.receivers.get(routing.nodes[route].receiver),
+            members,
+        })
+        .collect()
+}
+
+/// How many more messages there would have been without a silence: its groups are played once more.
+fn count_suppressed(
+    shared: &Shared<'_>,
+    groups: &[Group<'_>],
+    lives: &[Lived],
+    silence: &mut Suppressed,
+) {
+    for (group, life) in groups.iter().zip(lives) {
+        let first = (silence.silence, 0);
+        let kept_back: BTreeSet<usize> = life
+            .silenced
+            .range(first..=(silence.silence, usize::MAX))
+            .map(|(_, alert)| *alert)
+            .collect();
+        if kept_back.is_empty() {
+            continue;
+        }
+        let telling = |message: &&group::Told| message.alerts.iter().any(|a| kept_back.contains(a));
+        let told = |life: &Lived| -> BTreeSet<group::Told> {
+            life.messages.iter().map(group::Told::of).collect()
+        };
+        let range = shared.mutes.range(silence.silence);
+        let without = told(&live(shared, group, Some(silence.silence)));
+        silence.messages += without
+            .difference(&told(life))
+            .filter(|message| range.contains(message.at))
+            .filter(telling)
+            .count();
+        silence.alerts.extend(kept_back);
+    }
+}
+
+/// A message tells of an alert for the first time, unless it was refused.
+fn tell(delivery: &mut Delivery, messages: &[Message], index: usize, fired_at: Timestamp) {
+    if delivery.told.is_ok() {
+        return;
+    }
+    let message = &messages[index];
+    if message.refused.is_some() {
+        delivery.told = Err(Untold::Refused);
+        return;
+    }
+    if delivery.told == Err(Untold::Refused) {
+        let waited: i64 = delivery.waits.iter().map(|(_, held)| held.0).sum();
+        let rest = Nanos(message.at.since(fired_at).0 - waited);
+        delivery.waits.push((Wait::Refused, rest));
+    }
+    delivery.told = Ok(index);
 }

@@ -1,7 +1,9 @@
 //! What Alertmanager does, statement by statement (`a1` to `a15` in the order of its documents).
 
 use super::*;
-use crate::alert::notifications::{Inhibit, IntegrationKind, Receiver, Silence, parse_matcher};
+use crate::alert::notifications::{
+    GroupBy, Inhibit, Integration, IntegrationKind, Receiver, Route, Silence, parse_matcher,
+};
 use crate::alert::time_interval::{NamedInterval, TimeInterval};
 use crate::{Matcher, TimeRange};
 
