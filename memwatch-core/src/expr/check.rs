@@ -88,12 +88,23 @@ fn check_call(text: &Arc<str>, function: &Function, args: &[Node], span: Span) -
     }
     for (i, arg) in args.iter().enumerate() {
         let wanted = function.args[i.min(most - 1)];
+        if function.scalar_too == Some(i) && arg.value_type() == ValueType::Scalar {
+            continue;
+        }
         expect(
             text,
             arg,
             wanted,
             &format!("call to function {:?}", function.name),
         )?;
+        if let (Some(options), NodeKind::Text(setting)) =
+            (function.options, &arg.without_parens().kind)
+            && i + 1 >= most
+        {
+            options
+                .check(setting)
+                .map_err(|message| ExprError::new(text, arg.span, message))?;
+        }
     }
     Ok(())
 }

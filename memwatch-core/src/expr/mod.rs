@@ -38,7 +38,9 @@ pub use ast::{
 pub use bits::Bits;
 pub use error::{ExprError, Span};
 pub use eval::{evaluate, evaluate_with};
-pub use functions::{Function, RULE_FUNCTIONS, all as all_functions, find as find_function};
+pub use functions::{
+    DescribedOptions, Function, RULE_FUNCTIONS, all as all_functions, find as find_function,
+};
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};

@@ -39,11 +39,20 @@ pub fn robust_z(x: f64, window: &[f64], least: LeastScale) -> Option<f64> {
         return None;
     }
     values.sort_unstable_by(f64::total_cmp);
-    let median = quantile(0.5, &values);
-    values.iter_mut().for_each(|v| *v = (*v - median).abs());
-    let mean_distance = values.iter().sum::<f64>() / values.len() as f64;
-    values.sort_unstable_by(f64::total_cmp);
-    let scale = (1.4826 * quantile(0.5, &values))
+    robust_z_sorted(x, &values, least)
+}
+
+/// [`robust_z`] of values that ascend, without NaN: the same, to the last bit.
+#[must_use]
+pub fn robust_z_sorted(x: f64, sorted: &[f64], least: LeastScale) -> Option<f64> {
+    if sorted.is_empty() {
+        return None;
+    }
+    let median = quantile(0.5, sorted);
+    let mut distances: Vec<f64> = sorted.iter().map(|v| (v - median).abs()).collect();
+    let mean_distance = distances.iter().sum::<f64>() / distances.len() as f64;
+    distances.sort_unstable_by(f64::total_cmp);
+    let scale = (1.4826 * quantile(0.5, &distances))
         .max(1.2533 * mean_distance)
         .max(least.relative * median.abs())
         .max(least.absolute);

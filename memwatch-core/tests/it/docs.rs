@@ -56,7 +56,8 @@ fn docs_sources_lists_the_formats() {
 #[test]
 fn docs_functions_lists_the_functions() {
     let mut text = "## Added by memwatch\n\n".to_owned();
-    let list = |text: &mut String, function: &Function| {
+    let mut told: Vec<([&str; 3], &str)> = Vec::new();
+    let mut list = |text: &mut String, function: &Function| {
         let _ = writeln!(
             text,
             "- `{}` → {}: {}",
@@ -64,6 +65,21 @@ fn docs_functions_lists_the_functions() {
             function.returns,
             function.about
         );
+        let mut elsewhere: Vec<&str> = Vec::new();
+        for option in function.options.iter().flat_map(|o| o.describe()) {
+            match told.iter().find(|(known, _)| *known == option) {
+                Some((_, of)) if elsewhere.contains(of) => {}
+                Some((_, of)) => elsewhere.push(of),
+                None => {
+                    let [name, expects, about] = option;
+                    let _ = writeln!(text, "  - `\"{name} = …\"` ({expects}): {about}");
+                    told.push((option, function.name));
+                }
+            }
+        }
+        for of in elsewhere {
+            let _ = writeln!(text, "  - the settings of `{of}`");
+        }
     };
     RULE_FUNCTIONS.iter().for_each(|f| list(&mut text, f));
     text.push_str("\n## PromQL\n\n");

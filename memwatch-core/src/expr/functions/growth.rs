@@ -7,22 +7,22 @@ use super::{Body, Function, RANGE, VECTOR, WindowKernel};
 use crate::expr::rows::Row;
 use crate::stats::sliding::Bounds;
 
-const GROWTH: WindowKernel = {
+const KERNEL: WindowKernel = {
     let mut kernel = WindowKernel::new(growth);
     kernel.widths = 2;
     kernel
 };
 
-pub(super) static FUNCTIONS: &[Function] = &[Function::new(
+pub(super) const GROWTH: Function = Function::new(
     "growth",
     &[RANGE],
     VECTOR,
-    Body::Window(GROWTH),
+    Body::Window(KERNEL),
     "Change of this window over the one before it, as a ratio: `growth(x[1m]) > 2.5` is a growth by more than 150 %. Of a counter \
      increase over increase, `increase(x[1m]) / increase(x[1m] offset 1m)`; of a gauge mean over mean. PromQL does not know the kind of \
      a metric, so the name decides: a counter's ends in `_total`, `_count`, `_sum` or `_bucket`, or in `_total` and a unit (as in \
      `pause_total_ns`); everything else, also a subquery without a name, is a gauge. No result unless both windows have one.",
-)];
+);
 
 /// Whether a metric of this name is taken for a counter.
 fn is_counter(name: &str) -> bool {

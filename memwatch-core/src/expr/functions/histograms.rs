@@ -193,7 +193,7 @@ fn histogram_quantiles(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val
 }
 
 /// A number as OpenMetrics writes it in labels: never without a point or exponent.
-fn label_value(value: f64) -> String {
+pub(super) fn label_value(value: f64) -> String {
     let mut text = general(value);
     if value.is_finite() && !text.contains(['.', 'e']) {
         text.push_str(".0");

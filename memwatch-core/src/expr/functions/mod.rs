@@ -3,12 +3,18 @@
 //! A function of a window is a kernel over one series ([`window::WindowKernel`]); everything else is given the whole call.
 
 mod calendar;
+mod call_options;
 mod counters;
 mod elementwise;
+mod ewma;
 mod growth;
 mod histograms;
 mod labels;
+mod leak;
+mod line_deviation;
 mod over_time;
+mod quantiles_over_time;
+mod robust_z;
 mod scalars;
 mod sorting;
 mod trend;
@@ -21,6 +27,7 @@ use super::rows::Val;
 use super::{Node, Span, ValueType};
 use crate::{Result, Steps};
 
+pub use call_options::DescribedOptions;
 pub(super) use labels::grouped;
 pub(super) use over_time::warn_of_quantiles;
 pub(crate) use window::WindowKernel;
@@ -40,6 +47,10 @@ pub struct Function {
     pub returns: ValueType,
     /// What it does, in a sentence or two; markdown.
     pub about: &'static str,
+    /// The settings that its last arguments may name, as in `"rel_min = 0.1"`.
+    pub options: Option<&'static dyn DescribedOptions>,
+    /// An argument, by its place, that may be a scalar although it is said to be an instant vector.
+    pub(crate) scalar_too: Option<usize>,
     /// Whether its result depends on the time of the evaluation by more than its arguments.
     pub(crate) sees_time: bool,
     /// Whether it gives the elements of an instant vector in an order that matters.
@@ -76,7 +87,16 @@ const RANGE: ValueType = ValueType::Range;
 const TEXT: ValueType = ValueType::Text;
 
 /// What memwatch adds to PromQL.
-pub static RULE_FUNCTIONS: &[Function] = growth::FUNCTIONS;
+pub static RULE_FUNCTIONS: &[Function] = &[
+    growth::GROWTH,
+    robust_z::ROBUST_Z,
+    ewma::EWMA_OVER_TIME,
+    line_deviation::LINE_DEVIATION,
+    quantiles_over_time::QUANTILES_OVER_TIME,
+    leak::LEAK,
+    leak::LEAK_PART,
+    leak::TIME_TO_LIMIT,
+];
 
 /// Every function, family by family.
 static TABLES: &[&[Function]] = &[
@@ -89,7 +109,7 @@ static TABLES: &[&[Function]] = &[
     labels::FUNCTIONS,
     scalars::FUNCTIONS,
     sorting::FUNCTIONS,
-    growth::FUNCTIONS,
+    RULE_FUNCTIONS,
 ];
 
 /// Every function that expressions can call: PromQL's, then [`RULE_FUNCTIONS`].
@@ -129,6 +149,8 @@ impl Function {
             repeats: false,
             returns,
             about,
+            options: None,
+            scalar_too: None,
             sees_time: false,
             orders: false,
             body,
@@ -142,6 +164,17 @@ impl Function {
 
     const fn repeating(mut self) -> Function {
         self.repeats = true;
+        self
+    }
+
+    /// The texts that may be repeated at the end are settings.
+    const fn with_options(mut self, options: &'static dyn DescribedOptions) -> Function {
+        self.options = Some(options);
+        self
+    }
+
+    const fn scalar_or_vector(mut self, argument: usize) -> Function {
+        self.scalar_too = Some(argument);
         self
     }
 
@@ -179,7 +212,12 @@ impl Function {
             let optional = i >= self.args.len() - self.optional;
             let (open, close) = if optional { ("[", "]") } else { ("", "") };
             let comma = if i == 0 { "" } else { ", " };
-            text.push_str(&format!("{open}{comma}{arg}{close}"));
+            let or = if self.scalar_too == Some(i) {
+                " or scalar"
+            } else {
+                ""
+            };
+            text.push_str(&format!("{open}{comma}{arg}{or}{close}"));
         }
         text.push_str(if self.repeats { ", …)" } else { ")" });
         text

@@ -221,7 +221,11 @@ fn when(w: &Windows<'_>, row: &mut Row, later_wins: fn(f64, f64) -> bool) -> Res
 }
 
 /// Gives `f` the values of each window in order.
-fn sorted(w: &Windows<'_>, row: &mut Row, f: impl Fn(usize, &[f64]) -> f64) -> Result<(), String> {
+pub(super) fn sorted(
+    w: &Windows<'_>,
+    row: &mut Row,
+    mut f: impl FnMut(usize, &[f64]) -> f64,
+) -> Result<(), String> {
     let mut window_values = SortedWindow::default();
     let mut held = 0..0;
     for window in 0..w.bounds.len() {

@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 /// A result for each window with two samples: of the line through them, whose `x` are seconds from the window's cut, and that cut.
 ///
 /// Seen from there the seconds are small and exact.
-fn lines(w: &Windows<'_>, row: &mut Row, result: impl Fn(usize, Points, i64) -> f64) {
+pub(super) fn lines(w: &Windows<'_>, row: &mut Row, result: impl Fn(usize, Points, i64) -> f64) {
     summarize(
         w.at_ns,
         w.until_ns,
