@@ -4,7 +4,7 @@
 //! needs data it declares a trait ([`series::SeriesReader`], [`record::RecordSink`]) that `memwatch-store` implements.
 //!
 //! ```text
-//! bytes ─► source ─► record ─► (store) ─► series ─► expr ─► alert ─► backtest
+//! bytes ─► source ─► record ─► (store) ─► series ─► expr ─► alert ─► backtest ─► report
 //! ```
 //!
 //! A rule over series held in memory; with `memwatch-store` the series come from a folder of recordings instead:
@@ -49,6 +49,7 @@ pub mod expr;
 pub mod incident;
 pub mod labels;
 pub mod record;
+pub mod report;
 pub mod rule;
 pub mod series;
 pub mod source;

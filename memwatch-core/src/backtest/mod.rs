@@ -30,6 +30,9 @@ pub use intervals::{poisson, wilson};
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
 
+pub(crate) use plan::could_read;
+pub(crate) use sightings::who as owner;
+
 use coverage::Evaluated;
 use replay::Chunking;
 use sightings::Spans;

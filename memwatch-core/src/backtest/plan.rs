@@ -60,7 +60,7 @@ pub(super) fn needs_instants(expr: &Expr) -> bool {
 }
 
 /// Whether the series that `rule` gives could satisfy the selector.
-pub(super) fn could_read(selector: &VectorSelector, rule: &Rule) -> bool {
+pub(crate) fn could_read(selector: &VectorSelector, rule: &Rule) -> bool {
     let accepted = |list: &[Matcher], names: &[&str], known: &[(&str, Option<&str>)]| {
         list.iter().all(|matcher| {
             if matcher.name() == METRIC_NAME {

@@ -7,10 +7,10 @@ use crate::series::Series;
 use crate::{Labels, Nanos, Timestamp};
 
 /// A recorded process: service and instance. Either is empty when the series do not say.
-pub(super) type Who = (Arc<str>, Arc<str>);
+pub(crate) type Who = (Arc<str>, Arc<str>);
 
 /// Whose series it is: `service`, or `job` where there is none, and `instance`.
-pub(super) fn who(labels: &Labels) -> Who {
+pub(crate) fn who(labels: &Labels) -> Who {
     let service = match labels.get("service") {
         "" => labels.get("job"),
         service => service,
