@@ -293,6 +293,9 @@ pub struct BacktestArgs {
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,
+    /// Also writes a report that needs no network: one HTML file with plots of what happened
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Exit with 1 when an alert fired
     #[arg(long, value_enum, value_name = "WHEN")]
     pub fail_on: Option<FailOn>,

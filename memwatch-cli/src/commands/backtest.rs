@@ -4,7 +4,7 @@ use anyhow::bail;
 use memwatch_core::backtest::Outcome;
 
 use super::replay::Replay;
-use super::{check, say};
+use super::{check, report, say};
 use crate::args::{BacktestArgs, BacktestFormat, FailOn};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
@@ -28,6 +28,9 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
         BacktestFormat::Markdown => backtest::text(out, &shown, Style::Markdown)?,
         BacktestFormat::Json => backtest_json::document(out, &shown)?,
         BacktestFormat::Ndjson => backtest_json::lines(out, &shown)?,
+    }
+    if let Some(path) = &args.report {
+        report::write(path, &shown, &replay)?;
     }
     if !outcome.evaluated_anything() {
         bail!(

@@ -8,6 +8,7 @@ pub mod promql;
 pub mod query;
 pub mod recording;
 pub mod replay;
+pub mod report;
 pub mod truth;
 
 use std::time::{SystemTime, UNIX_EPOCH};

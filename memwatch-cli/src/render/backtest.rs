@@ -263,7 +263,8 @@ fn figures(score: &Score) -> [String; 7] {
     ]
 }
 
-fn unknown(unknown: u64, errors: u64, evaluations: u64) -> String {
+/// The share of evaluations that could say nothing.
+pub fn unknown(unknown: u64, errors: u64, evaluations: u64) -> String {
     let blind = unknown + errors;
     if evaluations == 0 {
         "never run".to_owned()
@@ -344,7 +345,7 @@ fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> a
 }
 
 /// What an alert was, with the incident's kind.
-fn was(scored: &Scored, alert: usize) -> String {
+pub fn was(scored: &Scored, alert: usize) -> String {
     let kind = |i: usize| &*scored.incidents[i].incident.kind;
     match scored.verdicts[alert] {
         AlertVerdict::True(i) => kind(i).to_owned(),
@@ -357,7 +358,7 @@ fn was(scored: &Scored, alert: usize) -> String {
 }
 
 /// Whose alert it is: the instance, with the service where the instance's name does not say it; else all labels.
-fn whose(labels: &Labels) -> String {
+pub fn whose(labels: &Labels) -> String {
     let service = match labels.get("service") {
         "" => labels.get("job"),
         service => service,
@@ -423,7 +424,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    fn of(outcome: &Outcome) -> Clock {
+    /// For the times of this outcome.
+    pub fn of(outcome: &Outcome) -> Clock {
         let day = |at: Timestamp| at.0.div_euclid(86_400_000_000_000);
         Clock {
             with_day: day(outcome.range.start) != day(outcome.range.end),
@@ -462,7 +464,7 @@ pub fn lasted(duration: Nanos) -> String {
 }
 
 /// A number for people, to four digits.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
     }

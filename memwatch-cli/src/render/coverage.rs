@@ -23,6 +23,23 @@ pub fn text(
     clock: &Clock,
     style: Style,
 ) -> anyhow::Result<()> {
+    let lines = sentences(outcome, clock);
+    if lines.is_empty() {
+        return Ok(());
+    }
+    title(out, style, "Not evaluated")?;
+    for line in lines {
+        let bullet = if style == Style::Markdown { "- " } else { " " };
+        let line = clean(&line, false);
+        let folded = fold(&line, 98);
+        let rest = format!("\n{}", " ".repeat(bullet.len() + 2));
+        writeln!(out, "{bullet}{}", folded.join(&rest))?;
+    }
+    Ok(())
+}
+
+/// A sentence for each thing that could not be evaluated.
+pub fn sentences(outcome: &Outcome, clock: &Clock) -> Vec<String> {
     // The same selector is missing for the same services in several rules: told once.
     let mut missing: BTreeMap<(Names, Vec<usize>), BTreeSet<Arc<str>>> = BTreeMap::new();
     let mut by_hole: BTreeMap<(Names, Option<Arc<str>>), Vec<usize>> = BTreeMap::new();
@@ -94,18 +111,7 @@ pub fn text(
             grouped(hidden as u64)
         ));
     }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    title(out, style, "Not evaluated")?;
-    for line in lines {
-        let bullet = if style == Style::Markdown { "- " } else { " " };
-        let line = clean(&line, false);
-        let folded = fold(&line, 98);
-        let rest = format!("\n{}", " ".repeat(bullet.len() + 2));
-        writeln!(out, "{bullet}{}", folded.join(&rest))?;
-    }
-    Ok(())
+    lines
 }
 
 /// Lines of at most `width` characters, broken at spaces.

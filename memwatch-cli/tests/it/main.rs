@@ -9,6 +9,7 @@ mod ingest;
 mod query;
 mod recorder;
 mod recording;
+mod report;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

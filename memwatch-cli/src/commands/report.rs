@@ -1,0 +1,109 @@
+//! `--report FILE`: what a run found, as one HTML file.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use memwatch_core::report::Pages;
+
+use super::replay::Replay;
+use super::say;
+use crate::render::backtest::Shown;
+use crate::render::{html, size};
+
+/// Options that say where results go: they are no part of the command that the report shows, so that the same run gives the same bytes
+/// wherever it is written.
+const OUTPUTS: [&str; 3] = ["--report", "--format", "--junit"];
+
+/// Reads what the report draws, and writes it.
+pub fn write(path: &Path, shown: &Shown<'_>, replay: &Replay<'_>) -> anyhow::Result<()> {
+    let pages = Pages::new(shown.file, shown.outcome)
+        .recorded(replay.snapshot.info().processes().into_keys())
+        .read(&replay.snapshot.series())?;
+    let document = html::document(&html::Report {
+        shown,
+        pages: &pages,
+        command: command(std::env::args()),
+    })?;
+    replace(path, document.as_bytes())?;
+    say(&format!(
+        "wrote {} ({})",
+        path.display(),
+        size(document.len() as u64)
+    ));
+    Ok(())
+}
+
+/// Writes a file whole or not at all: another name first, then the right one.
+pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let cannot = || format!("{}: cannot write", path.display());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let unfinished = tempfile::Builder::new()
+        .prefix(".memwatch-")
+        .tempfile_in(folder)
+        .with_context(cannot)?;
+    fs::write(unfinished.path(), content).with_context(cannot)?;
+    #[cfg(unix)]
+    {
+        // A temporary file is its owner's alone; a report is as readable as any new file.
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o644))
+            .with_context(cannot)?;
+    }
+    unfinished.persist(path).with_context(cannot)?;
+    Ok(())
+}
+
+/// The command line as somebody would type it again, without where its output went.
+fn command(args: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["memwatch".to_owned()];
+    let mut args = args.skip(1);
+    while let Some(arg) = args.next() {
+        let name = arg.split('=').next().unwrap_or_default();
+        if OUTPUTS.contains(&name) {
+            if name == arg {
+                args.next();
+            }
+            continue;
+        }
+        words.push(quoted(&arg));
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_shown_without_where_it_wrote() {
+        let shown = |words: &[&str]| command(words.iter().map(|w| (*w).to_owned()));
+        assert_eq!(
+            shown(&[
+                "/usr/bin/memwatch",
+                "backtest",
+                "my rules.toml",
+                "data",
+                "--report",
+                "a.html",
+                "--format=json",
+                "--from",
+                "-24h",
+                "it's"
+            ]),
+            "memwatch backtest 'my rules.toml' data --from -24h 'it'\\''s'"
+        );
+    }
+}
