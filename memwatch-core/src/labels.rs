@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// The label that holds a series' name.
 pub const METRIC_NAME: &str = "__name__";
 
+/// The labels that say what a metric is, rather than which series of it: they go together.
+const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
 /// A set of labels, sorted by name, each name once, no empty values: a label that is absent equals one that is empty.
 ///
 /// Cheap to clone.
@@ -78,13 +81,13 @@ impl Labels {
         Labels(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
     }
 
-    /// Without `__name__`.
+    /// Without `__name__`, and without the `__type__` and `__unit__` of the metric that had the name.
     #[must_use]
     pub fn without_name(&self) -> Labels {
-        if self.name().is_empty() {
+        if METADATA.iter().all(|name| self.get(name).is_empty()) {
             self.clone()
         } else {
-            self.filter(|n| n != METRIC_NAME)
+            self.filter(|n| !METADATA.contains(&n))
         }
     }
 

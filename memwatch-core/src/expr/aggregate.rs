@@ -3,6 +3,7 @@
 use super::ast::{Aggregate, AggregateOp, Grouping};
 use super::eval::Evaluator;
 use super::functions::warn_of_quantiles;
+use super::hash::hash;
 use super::print::{decimal, general};
 use super::rows::{self, Row, Val};
 use super::{Bits, Span};
@@ -243,6 +244,7 @@ fn chosen(op: AggregateOp, param: &[f64], rows: &[Row]) -> Vec<Row> {
 }
 
 /// `limit_ratio`: an element is kept by where the hash of its labels lies between 0 and 1; a negative ratio keeps the others.
+/// As in Prometheus, so that both keep the same ones.
 fn sampled(param: &[f64], rows: &[Row]) -> Vec<Row> {
     let mut kept = rows.to_vec();
     for row in &mut kept {
@@ -259,24 +261,6 @@ fn sampled(param: &[f64], rows: &[Row]) -> Vec<Row> {
         }
     }
     kept
-}
-
-/// FNV-1a of the labels, its bits spread (the finish of MurmurHash3): the same on every machine and in every version.
-fn hash(labels: &Labels) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for (name, value) in labels.iter() {
-        name.bytes()
-            .chain([0xff])
-            .chain(value.bytes())
-            .chain([0xff])
-            .for_each(&mut add);
-    }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ hash >> 33
 }
 
 /// A row for each value that occurs in the group.
@@ -297,18 +281,4 @@ fn count_values(group: &Labels, label: &str, rows: &[Row], steps: usize) -> Vec<
         }
     }
     by_value.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_spread() {
-        let inside = (0..10_000)
-            .map(|i| [("a", i.to_string())].into_iter().collect::<Labels>())
-            .filter(|l| (hash(l) as f64 / u64::MAX as f64) < 0.3)
-            .count();
-        assert!((2_800..3_200).contains(&inside), "{inside}");
-    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ExprError, Function, Span, ValueType};
+use crate::labels::METRIC_NAME;
 use crate::{Matcher, Nanos, Timestamp};
 
 /// A parsed and type-checked expression. Cheap to clone. `Display` prints PromQL that parses to the same tree.
@@ -159,9 +160,13 @@ pub struct Number {
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
-        let both_nan = self.value.is_nan() && other.value.is_nan();
-        (both_nan || self.value.to_bits() == other.value.to_bits()) && self.param == other.param
+        same_number(self.value, other.value) && self.param == other.param
     }
+}
+
+/// Whether two numbers are written alike: NaN is NaN, and 0 is not -0.
+fn same_number(a: f64, b: f64) -> bool {
+    a.is_nan() && b.is_nan() || a.to_bits() == b.to_bits()
 }
 
 /// Which series, seen from when.
@@ -173,6 +178,17 @@ pub struct VectorSelector {
     pub alternatives: Vec<Vec<Matcher>>,
     /// `offset` and `@`.
     pub when: TimeShift,
+}
+
+impl VectorSelector {
+    /// Every series of a metric.
+    pub(crate) fn of_metric(name: &str) -> VectorSelector {
+        VectorSelector {
+            name: None,
+            alternatives: vec![vec![Matcher::equal(METRIC_NAME, name)]],
+            when: TimeShift::default(),
+        }
+    }
 }
 
 /// `offset` and `@`.
@@ -224,7 +240,7 @@ pub struct Binary {
 }
 
 /// Which elements of two vectors belong together.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Matching {
     /// `on (…)` or `ignoring (…)`; all labels but the name when absent.
     pub labels: Option<Grouping>,
@@ -234,6 +250,18 @@ pub struct Matching {
     pub fill_left: Option<f64>,
     /// `fill_right (0)`: stands in for an element that the right side lacks.
     pub fill_right: Option<f64>,
+}
+
+impl PartialEq for Matching {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => same_number(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        (&self.labels, &self.cardinality) == (&other.labels, &other.cardinality)
+            && same(self.fill_left, other.fill_left)
+            && same(self.fill_right, other.fill_right)
+    }
 }
 
 /// How many elements of each side may belong together.
@@ -343,6 +371,12 @@ impl BinaryOp {
             self,
             Self::Eq | Self::Ne | Self::Gt | Self::Lt | Self::Ge | Self::Le
         )
+    }
+
+    /// Whether it makes new values of old ones.
+    #[must_use]
+    pub fn is_arithmetic(self) -> bool {
+        !self.is_comparison() && !self.is_set()
     }
 
     /// Whether it works on sets of elements and not on their values.
@@ -476,25 +510,26 @@ impl Node {
     /// As [`Node::walk`], for changes.
     pub(crate) fn walk_mut(&mut self, visit: &mut impl FnMut(&mut Node)) {
         visit(self);
-        match &mut self.kind {
-            NodeKind::Number(_)
-            | NodeKind::Text(_)
-            | NodeKind::Selector(_)
-            | NodeKind::Range { .. } => {}
-            NodeKind::Subquery(s) => s.expr.walk_mut(visit),
-            NodeKind::Paren(inner) | NodeKind::Negate(inner) => inner.walk_mut(visit),
-            NodeKind::Binary(b) => {
-                b.lhs.walk_mut(visit);
-                b.rhs.walk_mut(visit);
-            }
-            NodeKind::Aggregate(a) => {
-                if let Some(param) = &mut a.param {
-                    param.walk_mut(visit);
-                }
-                a.expr.walk_mut(visit);
-            }
-            NodeKind::Call { args, .. } => args.iter_mut().for_each(|arg| arg.walk_mut(visit)),
+        for child in self.children_mut() {
+            child.walk_mut(visit);
         }
+    }
+
+    /// As [`Node::children`], for changes.
+    pub(crate) fn children_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        let (one, two, many): (Option<&mut Node>, Option<&mut Node>, &mut [Node]) =
+            match &mut self.kind {
+                NodeKind::Number(_)
+                | NodeKind::Text(_)
+                | NodeKind::Selector(_)
+                | NodeKind::Range { .. } => (None, None, &mut []),
+                NodeKind::Subquery(s) => (Some(&mut s.expr), None, &mut []),
+                NodeKind::Paren(inner) | NodeKind::Negate(inner) => (Some(inner), None, &mut []),
+                NodeKind::Binary(b) => (Some(&mut b.lhs), Some(&mut b.rhs), &mut []),
+                NodeKind::Aggregate(a) => (a.param.as_mut(), Some(&mut a.expr), &mut []),
+                NodeKind::Call { args, .. } => (None, None, args),
+            };
+        one.into_iter().chain(two).chain(many)
     }
 
     /// This node without the parentheses around it.

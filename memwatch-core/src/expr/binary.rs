@@ -211,7 +211,7 @@ fn signature(matching: &Matching, labels: &Labels) -> Labels {
         Some(Grouping::Except(names)) => {
             labels.filter(|n| n != METRIC_NAME && !names.iter().any(|o| &**o == n))
         }
-        None => labels.without_name(),
+        None => labels.filter(|n| n != METRIC_NAME),
     }
 }
 
@@ -327,8 +327,15 @@ impl Pairing<'_> {
             values: vec![0.0; self.steps].into(),
             present,
         };
-        if self.loses_name() && self.delayed {
-            row.drop_name = true;
+        if self.b.returns_bool {
+            if self.delayed {
+                row.drop_name = true;
+            } else {
+                row.labels = row.labels.without_name();
+            }
+        } else if self.b.op.is_arithmetic() {
+            // The name went at once; one that `group_left (__name__)` brought is meant to stay.
+            row.drop_name = false;
         }
         for step in 0..self.steps {
             if !row.present.get(step) {
@@ -349,12 +356,9 @@ impl Pairing<'_> {
         row
     }
 
-    fn loses_name(&self) -> bool {
-        !self.b.op.is_comparison() || self.b.returns_bool
-    }
-
     fn labels(&self, many: &Labels, one: &Labels) -> Labels {
-        let mut labels = if self.loses_name() && !self.delayed {
+        // Even where the removal of names is delayed, arithmetic takes them away at once.
+        let mut labels = if self.b.op.is_arithmetic() {
             many.without_name()
         } else {
             many.clone()

@@ -15,6 +15,7 @@ mod check;
 mod error;
 mod eval;
 mod functions;
+mod hash;
 mod history;
 mod lex;
 mod options;

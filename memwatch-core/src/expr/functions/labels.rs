@@ -12,7 +12,6 @@ use crate::{Labels, Result};
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("label_replace", &[VECTOR, TEXT, TEXT, TEXT, TEXT], VECTOR, Body::Rows(label_replace), "`label_replace(v, target, replacement, source, regex)`: where the whole value of the label `source` matches, sets the label `target` to `replacement`, in which `$1` is the first group."),
     Function::new("label_join", &[VECTOR, TEXT, TEXT, TEXT], VECTOR, Body::Rows(label_join), "`label_join(v, target, separator, source, …)`: sets the label `target` to the values of the others, joined.").optional(1).repeating(),
-    Function::new("info", &[VECTOR, VECTOR], VECTOR, Body::Unsupported("info()"), "Adds the labels of info metrics.").optional(1),
 ];
 
 /// Sets a label in every row to what `value` makes of its labels; `None` leaves them.

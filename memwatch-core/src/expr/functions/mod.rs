@@ -9,6 +9,7 @@ mod elementwise;
 mod ewma;
 mod growth;
 mod histograms;
+mod info;
 mod labels;
 mod leak;
 mod line_deviation;
@@ -28,6 +29,7 @@ use super::{Node, Span, ValueType};
 use crate::{Result, Steps};
 
 pub use call_options::DescribedOptions;
+pub(super) use info::TARGET_INFO;
 pub(super) use labels::grouped;
 pub(super) use over_time::warn_of_quantiles;
 pub(crate) use window::WindowKernel;
@@ -107,6 +109,7 @@ static TABLES: &[&[Function]] = &[
     calendar::FUNCTIONS,
     histograms::FUNCTIONS,
     labels::FUNCTIONS,
+    info::FUNCTIONS,
     scalars::FUNCTIONS,
     sorting::FUNCTIONS,
     RULE_FUNCTIONS,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, Expr, Grouping, Matching, Node,
-    NodeKind, Number, SIGN_PRECEDENCE,
+    NodeKind, Number, SIGN_PRECEDENCE, VectorSelector,
 };
 use super::lex::{Token, tokens};
 use super::{ExprError, Span, check, functions};
@@ -417,21 +417,14 @@ impl Parser<'_> {
         if called {
             return self.call(word);
         }
-        let reserved = [
-            "and",
-            "or",
-            "unless",
-            "atan2",
-            "bool",
-            "by",
-            "without",
-            "on",
-            "ignoring",
-            "group_left",
-            "group_right",
-            "offset",
-        ];
-        if reserved.contains(&lower.as_str()) && *self.peek_after() != Token::OpenBrace {
+        // Prometheus takes some of its keywords for names of metrics too; here only where nothing follows that they would belong to.
+        let named = *self.peek_after() == Token::OpenBrace || !begins_operand(self.peek_after());
+        let reserved = match lower.as_str() {
+            "atan2" | "bool" | "on" | "ignoring" | "group_left" | "group_right" => true,
+            "and" | "or" | "unless" | "by" | "without" | "offset" => !named,
+            _ => false,
+        };
+        if reserved {
             return Err(self.unexpected("an expression"));
         }
         self.selector(Some(word.into()))
@@ -505,8 +498,14 @@ impl Parser<'_> {
             )));
         }
         self.take();
-        let args = self.arguments(name)?;
+        let mut args = self.arguments(name)?;
         let span = start.to(self.last_span());
+        if function.name == "info" && args.len() == 1 {
+            args.push(Node::new(
+                NodeKind::Selector(VectorSelector::of_metric(functions::TARGET_INFO)),
+                span,
+            ));
+        }
         self.node(NodeKind::Call { function, args }, span)
     }
 
@@ -520,7 +519,11 @@ impl Parser<'_> {
             {
                 return Err(self.error_here(format!("invalid label name {text}")));
             }
-            args.push(self.expression(0)?);
+            args.push(if of == "info" && args.len() == 1 {
+                self.info_selector()?
+            } else {
+                self.expression(0)?
+            });
             if !self.take_if(&Token::Comma) {
                 if *self.peek() != Token::Close {
                     return Err(self.unexpected("an operator, `,` or `)`"));
@@ -531,4 +534,21 @@ impl Parser<'_> {
         }
         Ok(args)
     }
+}
+
+/// Whether an expression may begin like this.
+fn begins_operand(token: &Token) -> bool {
+    let between = ["and", "or", "unless", "atan2", "offset"];
+    if let Token::Word(word) = token {
+        return !between.iter().any(|op| word.eq_ignore_ascii_case(op));
+    }
+    matches!(
+        token,
+        Token::Number(_)
+            | Token::Duration(_)
+            | Token::Text(_)
+            | Token::Param(_)
+            | Token::Open
+            | Token::OpenBrace
+    )
 }

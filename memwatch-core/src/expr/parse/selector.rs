@@ -5,54 +5,58 @@ use std::sync::Arc;
 use super::super::ast::{
     AtModifier, BinaryOp, Node, NodeKind, Subquery, TimeShift, VectorSelector,
 };
+use super::super::functions::TARGET_INFO;
 use super::super::lex::Token;
+use super::super::print::number;
 use super::super::{ExprError, Span};
 use super::{Parsed, Parser};
 use crate::labels::METRIC_NAME;
 use crate::{MatchOp, Matcher, Nanos, Timestamp};
 
 impl Parser<'_> {
+    /// The second argument of `info`: labels in braces, which need not exclude series without them.
+    ///
+    /// What is left out is put in: without a name it is `target_info`.
+    pub(super) fn info_selector(&mut self) -> Parsed<Node> {
+        let start = self.span();
+        if *self.peek() != Token::OpenBrace {
+            let node = self.expression(0)?;
+            let error = match node.kind {
+                NodeKind::Selector(_) => {
+                    "expected label selectors only, got vector selector instead".to_owned()
+                }
+                _ => format!(
+                    "expected type instant vector in call to function \"info\", got {}",
+                    node.value_type()
+                ),
+            };
+            let help = "the labels stand in braces: `info(v, {label=~\".+\"})`".to_owned();
+            return Err(self.error(node.span, error).with_help(Some(help)));
+        }
+        let mut alternatives = self.matchers(&None)?;
+        let span = start.to(self.last_span());
+        if alternatives.len() > 1 {
+            return Err(self.error(span, "no `or` between the label selectors of info()"));
+        }
+        for list in &mut alternatives {
+            if !list.iter().any(|m| m.name() == METRIC_NAME) {
+                list.insert(0, Matcher::equal(METRIC_NAME, TARGET_INFO));
+            }
+        }
+        let selector = VectorSelector {
+            name: None,
+            alternatives,
+            when: TimeShift::default(),
+        };
+        self.node(NodeKind::Selector(selector), span)
+    }
+
     pub(super) fn selector(&mut self, name: Option<Arc<str>>) -> Parsed<Node> {
         let start = self.span();
         if name.is_some() {
             self.take();
         }
-        let mut alternatives = vec![Vec::new()];
-        let mut quoted_name: Option<String> = None;
-        if self.take_if(&Token::OpenBrace) {
-            while !self.take_if(&Token::CloseBrace) {
-                if self.is_keyword("or")
-                    && !matches!(
-                        self.peek_after(),
-                        Token::Equals
-                            | Token::Matches
-                            | Token::MatchesNot
-                            | Token::Op(BinaryOp::Ne)
-                    )
-                {
-                    if alternatives.last().is_some_and(Vec::is_empty) {
-                        return Err(self.unexpected("a matcher"));
-                    }
-                    self.take();
-                    alternatives.push(Vec::new());
-                    continue;
-                }
-                let matcher = self.matcher(&name, &mut quoted_name)?;
-                if let Some(last) = alternatives.last_mut() {
-                    last.push(matcher);
-                }
-                let ends = *self.peek() == Token::CloseBrace || self.is_keyword("or");
-                if !self.take_if(&Token::Comma) && !ends {
-                    return Err(self.unexpected("`,` or `}`"));
-                }
-            }
-            if alternatives.len() > 1 && alternatives.iter().any(Vec::is_empty) {
-                return Err(self.error(
-                    self.last_span(),
-                    "parse error: expected a matcher after `or`",
-                ));
-            }
-        }
+        let mut alternatives = self.matchers(&name)?;
         let span = start.to(self.last_span());
         if let Some(name) = &name {
             for list in &mut alternatives {
@@ -74,6 +78,47 @@ impl Parser<'_> {
             }),
             span,
         )
+    }
+
+    /// What stands in braces, if they follow.
+    fn matchers(&mut self, name: &Option<Arc<str>>) -> Parsed<Vec<Vec<Matcher>>> {
+        let mut alternatives = vec![Vec::new()];
+        let mut quoted_name: Option<String> = None;
+        if self.take_if(&Token::OpenBrace) {
+            while !self.take_if(&Token::CloseBrace) {
+                if self.is_keyword("or")
+                    && !matches!(
+                        self.peek_after(),
+                        Token::Equals
+                            | Token::Matches
+                            | Token::MatchesNot
+                            | Token::Op(BinaryOp::Ne)
+                    )
+                {
+                    if alternatives.last().is_some_and(Vec::is_empty) {
+                        return Err(self.unexpected("a matcher"));
+                    }
+                    self.take();
+                    alternatives.push(Vec::new());
+                    continue;
+                }
+                let matcher = self.matcher(name, &mut quoted_name)?;
+                if let Some(last) = alternatives.last_mut() {
+                    last.push(matcher);
+                }
+                let ends = *self.peek() == Token::CloseBrace || self.is_keyword("or");
+                if !self.take_if(&Token::Comma) && !ends {
+                    return Err(self.unexpected("`,` or `}`"));
+                }
+            }
+            if alternatives.len() > 1 && alternatives.iter().any(Vec::is_empty) {
+                return Err(self.error(
+                    self.last_span(),
+                    "parse error: expected a matcher after `or`",
+                ));
+            }
+        }
+        Ok(alternatives)
     }
 
     fn matcher(
@@ -311,7 +356,10 @@ impl Parser<'_> {
             let span = span.to(self.last_span());
             return Err(self.error(
                 span,
-                format!("timestamp out of bounds for @ modifier: {seconds}"),
+                format!(
+                    "timestamp out of bounds for @ modifier: {}",
+                    number(seconds)
+                ),
             ));
         }
         #[allow(clippy::cast_possible_truncation)] // Checked against the range.

@@ -1,5 +1,6 @@
 //! Commands and what is expected of them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::notation::{Point, series, value};
@@ -22,6 +23,7 @@ pub(super) struct Expectation {
     pub(super) range: Option<Steps>,
     pub(super) messages: Vec<(Expect, Match)>,
     pub(super) native: bool,
+    pub(super) is_instant: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,11 +41,21 @@ pub(super) enum Match {
     Regex(String),
 }
 
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Match::Anything => Ok(()),
+            Match::Text(wanted) => f.write_str(wanted),
+            Match::Regex(pattern) => write!(f, "/{pattern}/"),
+        }
+    }
+}
+
 impl Match {
     pub(super) fn accepts(&self, text: &str) -> bool {
         match self {
             Match::Anything => true,
-            Match::Text(wanted) => text.contains(wanted.as_str()),
+            Match::Text(wanted) => text == wanted,
             Match::Regex(pattern) => regex::Regex::new(pattern).is_ok_and(|r| r.is_match(text)),
         }
     }
@@ -92,14 +104,22 @@ pub(super) fn command(line: &str) -> Result<(&str, Steps, &str), String> {
     Ok((kind, steps, rest))
 }
 
-pub(super) fn expectation(kind: &str, block: &[&str]) -> Result<Expectation, String> {
-    let mut expected = Expectation::default();
+pub(super) fn expectation(
+    kind: &str,
+    is_instant: bool,
+    block: &[&str],
+) -> Result<Expectation, String> {
+    let mut expected = Expectation {
+        is_instant,
+        ..Expectation::default()
+    };
     match kind {
         "eval_fail" => expected.fails = true,
         "eval_ordered" => expected.ordered = true,
         "eval_warn" => expected.messages.push((Expect::Warn, Match::Anything)),
         "eval_info" => expected.messages.push((Expect::Info, Match::Anything)),
-        _ => {}
+        "eval" => {}
+        _ => return Err(format!("unknown command `{kind}`")),
     }
     for line in block {
         if let Some(rest) = line.strip_prefix("expect ") {
@@ -121,6 +141,19 @@ pub(super) fn expectation(kind: &str, block: &[&str]) -> Result<Expectation, Str
             expected.native |= points.contains(&Point::Native);
             expected.series.push(Expected { labels, points });
         }
+    }
+    let says = |what: Expect| expected.messages.iter().filter(|(w, _)| *w == what).count();
+    if says(Expect::Info) > 0 && says(Expect::NoInfo) > 0
+        || says(Expect::Warn) > 0 && says(Expect::NoWarn) > 0
+    {
+        return Err("a message is expected, and that there is none".to_owned());
+    }
+    if says(Expect::Fail) > 1 {
+        return Err("more than one failure is expected".to_owned());
+    }
+    if is_instant && expected.range.is_none() && expected.series.iter().any(|s| s.points.len() > 1)
+    {
+        return Err("an instant has one value; several need `expect range vector`".to_owned());
     }
     Ok(expected)
 }

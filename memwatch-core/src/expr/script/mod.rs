@@ -2,17 +2,17 @@
 //!
 //! Not part of the API: it is here so that tests and the `promql_cases` example share it.
 
+mod compare;
 mod expectation;
 mod notation;
+mod variants;
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use self::expectation::{Expect, Expectation, Match, command, duration, expectation};
-use self::notation::{Point, series};
-use super::{
-    Annotation, AnnotationLevel, EvalOptions, NameRemoval, Value, evaluate, parse, print::number,
-};
+use self::compare::{check_annotations, compare, failed, shown};
+use self::expectation::{Expectation, command, duration, expectation};
+use self::notation::{Point, series, start_times};
+use super::{EvalOptions, Evaluated, Expr, NameRemoval, evaluate, parse};
 use crate::labels::METRIC_NAME;
 use crate::series::{MemorySeries, Series};
 use crate::{Labels, Steps, Timestamp};
@@ -30,10 +30,8 @@ pub struct Report {
     pub failures: Vec<String>,
 }
 
-/// Relative difference of values that count as equal, as in Prometheus' own runner.
-const TOLERANCE: f64 = 1e-6;
-
 const NATIVE: &str = "native histograms";
+const START_TIMES: &str = "start timestamps";
 
 /// Runs a script.
 #[must_use]
@@ -53,7 +51,8 @@ pub fn run(script: &str) -> Report {
             continue;
         }
         let block_start = next;
-        let command = line.split_whitespace().next().unwrap_or("");
+        let command = line.split_whitespace().next().unwrap_or("").to_lowercase();
+        let command = command.as_str();
         if command != "clear" {
             while next < lines.len() && !lines[next].is_empty() {
                 next += 1;
@@ -63,7 +62,7 @@ pub fn run(script: &str) -> Report {
         let outcome = match command {
             "clear" => {
                 runner.series.clear();
-                runner.native.clear();
+                runner.unsupported.clear();
                 Ok(())
             }
             "load" | "load_with_nhcb" => runner.load(line, block),
@@ -86,8 +85,8 @@ pub fn run(script: &str) -> Report {
 #[derive(Default)]
 struct Runner {
     series: BTreeMap<Labels, BTreeMap<i64, f64>>,
-    /// Series with samples that we cannot hold.
-    native: Vec<Labels>,
+    /// Series that were loaded with something that we cannot hold, and what.
+    unsupported: Vec<(Labels, &'static str)>,
     report: Report,
 }
 
@@ -97,19 +96,33 @@ impl Runner {
             .split_once(char::is_whitespace)
             .ok_or("expected `load <step>`")?;
         let step = duration(step.trim())?;
+        // A line for all series that follow, or for the next one.
+        let (mut all_have_start, mut next_has_start) = (false, false);
         for line in block {
-            let (labels, points) = series(line)?;
-            if points.contains(&Point::Native) {
-                self.native.push(labels.clone());
+            if let Some(of) = start_times(line)? {
+                *(if of.is_empty() {
+                    &mut all_have_start
+                } else {
+                    &mut next_has_start
+                }) = true;
+                continue;
             }
-            if command == "load_with_nhcb" && !labels.get("le").is_empty() {
-                let base = labels
-                    .name()
-                    .strip_suffix("_bucket")
-                    .unwrap_or_default()
-                    .to_owned();
-                self.native
-                    .push(labels.with("le", "").with(METRIC_NAME, &base));
+            let (labels, points) = series(line)?;
+            if std::mem::take(&mut next_has_start) || all_have_start {
+                self.unsupported.push((labels.clone(), START_TIMES));
+            }
+            if points.contains(&Point::Native) {
+                self.unsupported.push((labels.clone(), NATIVE));
+            }
+            if command == "load_with_nhcb" {
+                let name = labels.name();
+                let base = ["_bucket", "_count", "_sum"]
+                    .iter()
+                    .find_map(|suffix| name.strip_suffix(suffix));
+                if let Some(base) = base {
+                    let made = labels.with("le", "").with(METRIC_NAME, base);
+                    self.unsupported.push((made, NATIVE));
+                }
             }
             let samples = self.series.entry(labels).or_default();
             for (i, point) in (0i64..).zip(points) {
@@ -135,7 +148,8 @@ impl Runner {
     fn eval(&mut self, line: &str, block: &[&str], number: usize) {
         self.report.total += 1;
         let outcome = command(line).and_then(|(kind, steps, expression)| {
-            let expected = expectation(kind, block)?;
+            let is_instant = line.split_whitespace().nth(1) == Some("instant");
+            let expected = expectation(kind, is_instant, block)?;
             self.check(&expected, steps, expression)
                 .map_err(|failure| self.excuse(&expected, expression, failure))
         });
@@ -166,235 +180,185 @@ impl Runner {
 
     /// A failure that is only due to series that we cannot hold counts as unsupported.
     fn excuse(&self, expected: &Expectation, expression: &str, failure: String) -> String {
-        let native = format!("unsupported feature: {NATIVE}");
+        if failure.starts_with("unsupported feature: ") {
+            return failure;
+        }
         if expected.native {
-            return native;
+            return format!("unsupported feature: {NATIVE}");
         }
         let Ok(expr) = parse(expression) else {
             return failure;
         };
         let steps = Steps::instant(Timestamp(0));
-        let selects_native =
-            expr.selectors(steps, &EvalOptions::default())
-                .iter()
-                .any(|selector| {
-                    selector.alternatives.iter().any(|matchers| {
-                        self.native
-                            .iter()
-                            .any(|labels| matchers.iter().all(|m| m.matches(labels)))
-                    })
-                });
-        if selects_native { native } else { failure }
+        let selectors = expr.selectors(steps, &EvalOptions::default());
+        let lists: Vec<_> = selectors.iter().flat_map(|s| &s.alternatives).collect();
+        let needed = self.unsupported.iter().find(|(labels, _)| {
+            let selects = |list: &&Vec<_>| list.iter().all(|m: &crate::Matcher| m.matches(labels));
+            lists.iter().any(|list| selects(list))
+        });
+        match needed {
+            Some((_, feature)) => format!("unsupported feature: {feature}"),
+            None => failure,
+        }
     }
 
-    fn check(&self, expected: &Expectation, steps: Steps, expression: &str) -> Result<(), String> {
+    fn ask(&self, expr: &Expr, steps: Steps) -> crate::Result<Evaluated> {
         let options = EvalOptions {
             name_removal: NameRemoval::Delayed,
             ..EvalOptions::default()
         };
+        evaluate(expr, steps, &self.reader(), &options)
+    }
+
+    fn check(&self, expected: &Expectation, steps: Steps, expression: &str) -> Result<(), String> {
         let result = parse(expression)
             .map_err(crate::Error::from)
-            .and_then(|expr| evaluate(&expr, steps, &self.reader(), &options));
-        let result = match result {
-            Ok(result) if expected.fails => {
-                return Err(format!(
-                    "expected a failure, found\n{}",
-                    shown(&result.value)
-                ));
-            }
-            Ok(result) => result,
+            .and_then(|expr| Ok((self.ask(&expr, steps)?, expr)));
+        let (result, expr) = match result {
+            Ok(found) => found,
             Err(error) => return failed(expected, &error),
         };
+        if expected.fails {
+            let found = shown(&result.value);
+            return Err(format!("expected a failure, found\n{found}"));
+        }
         check_annotations(expected, &result.annotations)?;
-        let equal = match (&result.value, expected) {
-            (
-                Value::Text(text),
-                Expectation {
-                    text: Some(wanted), ..
-                },
-            ) => text == wanted,
-            (
-                Value::Scalar(values),
-                Expectation {
-                    scalar: Some(wanted),
-                    ..
-                },
-            ) => values.iter().all(|v| nearly(*v, *wanted)),
-            (Value::Scalar(values), _) => {
-                expected.series.len() == 1
-                    && expected.series[0].labels.is_empty()
-                    && same(&expected.series[0].points, values.iter().map(|v| Some(*v)))
-            }
-            (
-                Value::Vector(matrix),
-                Expectation {
-                    text: None,
-                    scalar: None,
-                    ..
-                },
-            ) => {
-                let rows: Vec<(&Labels, Vec<Option<f64>>)> = matrix
-                    .series
-                    .iter()
-                    .map(|s| (&s.labels, (0..s.values.len()).map(|i| s.get(i)).collect()))
-                    .collect();
-                same_series(expected, &rows)
-            }
-            (
-                Value::Range(series),
-                Expectation {
-                    range: Some(steps), ..
-                },
-            ) => {
-                let rows: Vec<(&Labels, Vec<Option<f64>>)> = series
-                    .iter()
-                    .map(|s| {
-                        let at =
-                            |t: Timestamp| s.at_ns.binary_search(&t.0).ok().map(|i| s.values[i]);
-                        (&s.labels, steps.iter().map(at).collect())
-                    })
-                    .collect();
-                same_series(expected, &rows)
-            }
-            _ => false,
-        };
-        if equal {
-            return Ok(());
+        compare(expected, &result.value)?;
+        if expected.is_instant && expected.range.is_none() && expected.text.is_none() {
+            self.check_variants(expected, steps.start, &expr)?;
         }
-        Err(format!(
-            "expected\n{}found\n{}",
-            wanted(expected),
-            shown(&result.value)
-        ))
-    }
-}
-
-fn failed(expected: &Expectation, error: &crate::Error) -> Result<(), String> {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or("");
-    let fits = expected
-        .messages
-        .iter()
-        .all(|(what, m)| *what != Expect::Fail || m.accepts(first));
-    if expected.fails && fits {
         Ok(())
-    } else {
-        Err(text)
+    }
+
+    /// What holds at an instant holds in a range too, and pinned to that time.
+    fn check_variants(
+        &self,
+        expected: &Expectation,
+        at: Timestamp,
+        expr: &Expr,
+    ) -> Result<(), String> {
+        let ask = |expr: &Expr, steps: Steps| self.ask(expr, steps).map_err(|e| e.to_string());
+        if !expected.ordered && !variants::sees_query(expr) {
+            let range = ask(expr, variants::around(at)).map(|r| variants::middle(r.value));
+            range
+                .and_then(|value| compare(expected, &value))
+                .map_err(|e| format!("within a range: {e}"))?;
+        }
+        if let Some(pinned) = variants::pinned(expr, at) {
+            for other in variants::other_times(at) {
+                ask(&pinned, Steps::instant(other))
+                    .and_then(|result| compare(expected, &result.value))
+                    .map_err(|e| format!("as `{pinned}` at {other}: {e}"))?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn check_annotations(expected: &Expectation, found: &[Annotation]) -> Result<(), String> {
-    for (what, wanted) in &expected.messages {
-        let level = match what {
-            Expect::Warn | Expect::NoWarn => AnnotationLevel::Warning,
-            Expect::Info | Expect::NoInfo => AnnotationLevel::Info,
-            Expect::Fail => continue,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsupported(script: &str) -> Vec<(String, usize)> {
+        let report = run(script);
+        assert!(report.failures.is_empty(), "{:?}", report.failures);
+        let all = report.total - report.passed;
+        assert_eq!(all, report.unsupported.values().sum::<usize>());
+        report.unsupported.into_iter().collect()
+    }
+
+    #[test]
+    fn what_only_fails_for_want_of_a_feature_is_named() {
+        let native = "load 1m\n  h {{schema:0 count:1}}x3\n  f 1 2 3\n\neval instant at 0 h\n  h {{count:1}}\n\neval instant at 0 f\n  f 1\n\neval instant at 0 h + 1\n  expect info\n";
+        assert_eq!(unsupported(native), [("native histograms".to_owned(), 2)]);
+        let custom = "load_with_nhcb 1m\n  h_bucket{le=\"1\"} 1\n  h_bucket{le=\"+Inf\"} 2\n  h_count 2\n\neval instant at 0 histogram_quantile(0.5, h)\n  {} 1\n\neval instant at 0 h_count\n  h_count 2\n";
+        assert_eq!(unsupported(custom), [("native histograms".to_owned(), 1)]);
+        let starts = "load 1m\n  a_total@st -30s _ -1m+30sx1 *\n  a_total 1 2 3 4 5\n  b_total 1 2 3 4 5\n\neval instant at 2m increase(a_total[2m])\n  {} 3\n\neval instant at 2m increase(b_total[2m])\n  {} 2\n\nload 1m\n  @st -1m\n  c_total 1 2 3\n\neval instant at 2m increase(c_total[2m])\n  {} 3\n";
+        assert_eq!(unsupported(starts), [("start timestamps".to_owned(), 2)]);
+        let refused = "load 1m\n  x 1\n\neval instant at 0 rate(x[1m+1m])\n\neval instant at 0 rate(x[1m] anchored)\n  {} 1\n";
+        assert_eq!(
+            unsupported(refused),
+            [
+                ("duration expressions".to_owned(), 1),
+                ("range modifier `anchored`".to_owned(), 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let check = |script: &str, expected: &str| {
+            let report = run(&format!("load 1m\n  x 1 2 3\n\n{script}\n"));
+            assert_eq!(report.passed, 0, "{script}");
+            let found = report.failures.join("\n");
+            assert!(found.contains(expected), "{script}: {found}");
         };
-        let unwanted = matches!(what, Expect::NoWarn | Expect::NoInfo);
-        let hit = found
-            .iter()
-            .any(|a| a.level == level && wanted.accepts(&a.to_string()));
-        if hit == unwanted {
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-            let wanted = match wanted {
-                Match::Anything => "",
-                Match::Text(text) | Match::Regex(text) => text,
-            };
-            return Err(format!(
-                "expected annotation {what:?} {wanted}, found {found:?}"
-            ));
-        }
+        check(
+            "eval instant at 0 x\n  x 2",
+            "expected\n  x 2\nfound\n  x 1",
+        );
+        check("eval instant at 0 x\n  y 1", "expected\n  y 1\nfound");
+        check("eval instant at 0 x", "found\n  x 1");
+        check(
+            "eval instant at 0 x\n  x 1\n  y 2",
+            "expected\n  x 1\n  y 2",
+        );
+        check("eval instant at 0 x\n  expect fail", "expected a failure");
+        check(
+            "eval instant at 0 x +\n  expect fail msg: something",
+            "unexpected end of input",
+        );
+        check(
+            "eval instant at 0 x\n  expect warn\n  x 1",
+            "expected annotation Warn",
+        );
+        check(
+            "eval instant at 2m rate(x[2m])\n  expect no_info\n  {} 1",
+            "expected annotation NoInfo",
+        );
+        check(
+            "eval instant at 2m rate(x[2m])\n  expect info msg: another\n  {} 1",
+            "expected annotation Info another",
+        );
+        check(
+            "eval instant at 0 x\n  expect info\n  expect no_info\n  x 1",
+            "a message is expected, and that there is none",
+        );
+        check(
+            "eval instant at 0 x\n  x 1 2",
+            "an instant has one value; several need `expect range vector`",
+        );
+        check(
+            "eval instant at 0 x\n  expect nonsense",
+            "unknown expectation",
+        );
+        check(
+            "eval sometimes at 0 x\n  x 1",
+            "expected `instant` or `range`",
+        );
+        check(
+            "eval_never instant at 0 x\n  x 1",
+            "unknown command `eval_never`",
+        );
+        check(
+            "evaluate instant at 0 x\n  x 1",
+            "unknown command `evaluate`",
+        );
+        check("forget everything", "unknown command `forget`");
+        check("load 1x\n  y 1", "expected a duration, found `1x`");
+        check("load 1m\n  y 1 two", "expected values, found `two`");
+        check(
+            "load 1m\n  y@st soon\n  y 1",
+            "expected a duration, found `soon`",
+        );
+        check(
+            "eval instant at 0 \"a\"\n  expect string \"b\"",
+            "expected\n  \"b\"\nfound\n  \"a\"",
+        );
+        check(
+            "eval instant at 2m x[2m]\n  expect range vector from 0 to 2m step 1m\n  x 1 2 3",
+            "found\n  x 2@60000000000 3@120000000000",
+        );
+        check("eval range from 0 to 1m step 1m x\n  x 1", "found\n  x 1 2");
     }
-    Ok(())
-}
-
-fn same(expected: &[Point], found: impl ExactSizeIterator<Item = Option<f64>>) -> bool {
-    let mut points = expected.iter().copied();
-    found.len() >= expected.len()
-        && found.into_iter().all(
-            |value| match (points.next().unwrap_or(Point::Missing), value) {
-                (Point::Value(wanted), Some(value)) => nearly(value, wanted),
-                (Point::Missing, None) => true,
-                _ => false,
-            },
-        )
-}
-
-fn same_series(expected: &Expectation, rows: &[(&Labels, Vec<Option<f64>>)]) -> bool {
-    rows.len() == expected.series.len()
-        && expected.series.iter().enumerate().all(|(i, wanted)| {
-            let row = if expected.ordered {
-                rows.get(i).filter(|(labels, _)| **labels == wanted.labels)
-            } else {
-                rows.iter().find(|(labels, _)| **labels == wanted.labels)
-            };
-            row.is_some_and(|(_, values)| same(&wanted.points, values.iter().copied()))
-        })
-}
-
-fn nearly(a: f64, b: f64) -> bool {
-    if a == b || a.is_nan() && b.is_nan() {
-        return true;
-    }
-    let (sum, difference) = (a.abs() + b.abs(), (a - b).abs());
-    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
-        return difference < TOLERANCE * f64::MIN_POSITIVE;
-    }
-    difference / sum.min(f64::MAX) < TOLERANCE
-}
-
-fn wanted(expected: &Expectation) -> String {
-    let mut text = String::new();
-    if let Some(value) = expected.scalar {
-        let _ = writeln!(text, "  {}", number(value));
-    }
-    if let Some(value) = &expected.text {
-        let _ = writeln!(text, "  {value:?}");
-    }
-    for s in &expected.series {
-        let points: Vec<String> = s
-            .points
-            .iter()
-            .map(|p| match p {
-                Point::Value(v) => number(*v),
-                Point::Missing => "_".to_owned(),
-                Point::Native => "{{}}".to_owned(),
-            })
-            .collect();
-        let _ = writeln!(text, "  {} {}", s.labels, points.join(" "));
-    }
-    text
-}
-
-fn shown(value: &Value) -> String {
-    let mut text = String::new();
-    match value {
-        Value::Scalar(values) => {
-            let values: Vec<String> = values.iter().map(|v| number(*v)).collect();
-            let _ = writeln!(text, "  {}", values.join(" "));
-        }
-        Value::Text(value) => {
-            let _ = writeln!(text, "  {value:?}");
-        }
-        Value::Vector(matrix) => {
-            for s in &matrix.series {
-                let values: Vec<String> = (0..s.values.len())
-                    .map(|i| s.get(i).map_or("_".to_owned(), number))
-                    .collect();
-                let _ = writeln!(text, "  {} {}", s.labels, values.join(" "));
-            }
-        }
-        Value::Range(series) => {
-            for s in series {
-                let values: Vec<String> = s
-                    .at_ns
-                    .iter()
-                    .zip(s.values.iter())
-                    .map(|(t, v)| format!("{}@{t}", number(*v)))
-                    .collect();
-                let _ = writeln!(text, "  {} {}", s.labels, values.join(" "));
-            }
-        }
-    }
-    text
 }

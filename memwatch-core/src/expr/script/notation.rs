@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expectation::duration;
 use crate::Labels;
 use crate::expr::lex::{Token, tokens};
 use crate::labels::METRIC_NAME;
@@ -58,6 +59,31 @@ pub(super) fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
         rest = rest[end..].trim_start();
     }
     Ok((labels, points))
+}
+
+/// `name{label="value"}@st -1m -1m+30sx3 _ *`, when the process of each sample began: of which series; none for all that follow.
+pub(super) fn start_times(line: &str) -> Result<Option<String>, String> {
+    let Some((of, times)) = line.split_once(char::is_whitespace) else {
+        return Ok(None);
+    };
+    let Some(of) = of.strip_suffix("@st") else {
+        return Ok(None);
+    };
+    for item in times.split_whitespace() {
+        let bad = || format!("expected start times, found `{item}`");
+        let (time, times) = item.rsplit_once('x').unwrap_or((item, "0"));
+        times.parse::<usize>().map_err(|_| bad())?;
+        if !matches!(time, "_" | "*") {
+            let unsigned = time.strip_prefix('-').unwrap_or(time);
+            for part in unsigned.split(['+', '-']) {
+                duration(part)?;
+            }
+        }
+    }
+    if !of.is_empty() {
+        labels(of)?;
+    }
+    Ok(Some(of.to_owned()))
 }
 
 /// Where the values begin.
