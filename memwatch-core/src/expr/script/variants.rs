@@ -22,7 +22,7 @@ pub(super) fn middle(value: Value) -> Value {
             let series = matrix.series.iter().filter_map(|s| {
                 Some(StepSeries {
                     labels: s.labels.clone(),
-                    values: vec![s.get(1)?],
+                    values: vec![s.get(1)?].into(),
                     present: Bits::all(1),
                 })
             });
