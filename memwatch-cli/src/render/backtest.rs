@@ -10,7 +10,7 @@ use memwatch_core::{Labels, Nanos, Timestamp};
 
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
-use super::{Output, clean, coverage, grouped};
+use super::{Output, clean, coverage, grouped, notifications};
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -46,6 +46,7 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     }
     rules(out, shown, style)?;
     alerts(out, outcome, &clock, style)?;
+    notifications::text(out, outcome, &clock, style)?;
     coverage::text(out, outcome, &clock, style)?;
     settings(out, shown, style)
 }
@@ -395,16 +396,16 @@ fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
         .map_or("1 evaluation".to_owned(), |g| g.to_string());
     writeln!(
         out,
-        "evaluated every {}; a silent series ends: {}, lookback {}; grace {grace};\n{ENGINE}; \
-         notifications are not simulated",
+        "evaluated every {}; a silent series ends: {}, lookback {}; grace {grace};\n{ENGINE}{}",
         some(intervals.iter().map(String::as_str), 4),
         policy(settings.stale_after),
         settings.lookback,
+        if shown.outcome.notified.is_some() {
+            ""
+        } else {
+            "; no route, so nobody is told"
+        },
     )?;
-    let silences = &shown.file.notifications;
-    if !silences.silences.is_empty() || !silences.inhibits.is_empty() {
-        writeln!(out, "silences and inhibitions of the file are not applied")?;
-    }
     Ok(())
 }
 
@@ -494,7 +495,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// At most `most` characters.
-fn cut(text: &str, most: usize) -> String {
+pub fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

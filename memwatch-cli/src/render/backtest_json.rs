@@ -13,6 +13,10 @@ use memwatch_core::{Nanos, TimeRange, Timestamp};
 use serde::{Serialize, Serializer};
 
 use super::backtest::Shown;
+use super::notifications_json::{
+    DeliveryJson, LostResolveJson, NotificationJson, ReceiverJson, SilenceJson, deliveries,
+    lost_resolves, notifications, receivers, silences,
+};
 use super::{Output, json};
 
 /// The schema's name and version.
@@ -24,8 +28,11 @@ struct Document<'a> {
     head: Head<'a>,
     rules: Vec<RuleJson<'a>>,
     alerts: Vec<AlertJson<'a>>,
-    /// What would have been sent: not simulated yet, said in `settings`.
-    notifications: [(); 0],
+    /// What would have been sent; empty without a route, said in `settings`.
+    notifications: Vec<NotificationJson<'a>>,
+    lost_resolves: Vec<LostResolveJson<'a>>,
+    silences: Vec<SilenceJson<'a>>,
+    receivers: Vec<ReceiverJson<'a>>,
     incidents: Vec<IncidentJson<'a>>,
     score: Option<ScoredJson<'a>>,
     coverage: Vec<HoleJson<'a>>,
@@ -89,6 +96,8 @@ struct AlertJson<'a> {
     value: Number,
     peak: Number,
     verdict: Option<&'static str>,
+    /// For each receiver that it was routed to, when it was told and what held that back.
+    deliveries: Vec<DeliveryJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -179,7 +188,7 @@ struct HoleJson<'a> {
 }
 
 /// RFC 3339 with microseconds.
-struct Time(Timestamp);
+pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -210,7 +219,10 @@ pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
         head: head(shown),
         rules: outcome.rules.iter().map(rule).collect(),
         alerts: alerts(outcome).collect(),
-        notifications: [],
+        notifications: notifications(outcome).collect(),
+        lost_resolves: lost_resolves(outcome),
+        silences: silences(outcome),
+        receivers: receivers(outcome),
         incidents: incidents(outcome).collect(),
         score: scored.map(|s| self::scored(outcome, s)),
         coverage: outcome.coverage.iter().map(|h| hole(outcome, h)).collect(),
@@ -218,7 +230,7 @@ pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
     json::document(out, &document)
 }
 
-/// A line for the run, then one for each rule, alert, incident and gap, and the score.
+/// A line for the run, then one for each rule, alert, receiver, message, lost resolve, silence, incident and gap, and the score.
 pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
     let outcome = shown.outcome;
     line(out, "backtest", &head(shown))?;
@@ -227,6 +239,18 @@ pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
     }
     for one in alerts(outcome) {
         line(out, "alert", &one)?;
+    }
+    for one in receivers(outcome) {
+        line(out, "receiver", &one)?;
+    }
+    for one in notifications(outcome) {
+        line(out, "notification", &one)?;
+    }
+    for one in lost_resolves(outcome) {
+        line(out, "lost_resolve", &one)?;
+    }
+    for one in silences(outcome) {
+        line(out, "silence", &one)?;
     }
     for one in incidents(outcome) {
         line(out, "incident", &one)?;
@@ -277,7 +301,11 @@ fn head<'a>(shown: &Shown<'a>) -> Head<'a> {
             stale_after: policy(settings.stale_after),
             lookback_s: settings.lookback.as_seconds(),
             grace_s: settings.grace.map(Nanos::as_seconds),
-            notifications: "not simulated",
+            notifications: if shown.outcome.notified.is_some() {
+                "simulated"
+            } else {
+                "no route"
+            },
         },
         services: &shown.outcome.services,
     }
@@ -314,6 +342,7 @@ fn rule(rule: &RuleOutcome) -> RuleJson<'_> {
 
 fn alerts(outcome: &Outcome) -> impl Iterator<Item = AlertJson<'_>> {
     let verdicts = outcome.score.as_ref().map(|s| &s.verdicts);
+    let mut deliveries = deliveries(outcome);
     outcome.alerts.iter().enumerate().map(move |(i, alert)| {
         let Alert {
             labels,
@@ -342,6 +371,7 @@ fn alerts(outcome: &Outcome) -> impl Iterator<Item = AlertJson<'_>> {
             value: Number(alert.value),
             peak: Number(alert.peak),
             verdict: verdicts.map(|v| verdict(v[i])),
+            deliveries: std::mem::take(&mut deliveries[i]),
         }
     })
 }

@@ -8,6 +8,8 @@ pub mod html;
 pub mod info;
 pub mod ingest_report;
 pub mod json;
+pub mod notifications;
+pub mod notifications_json;
 pub mod promql;
 pub mod rows;
 pub mod table;

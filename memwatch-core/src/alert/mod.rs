@@ -17,7 +17,9 @@ pub use notifications::{
     parse_matcher,
 };
 pub use rule_state::{ActiveAlert, Event, RuleState, StepError, Transition, alert_labels};
-pub use send::{RESEND_DELAY, ends_at, needs_sending, restored_active_at};
+pub use send::{
+    End, Evaluations, RESEND_DELAY, ends_at, hand_overs, needs_sending, restored_active_at,
+};
 pub use state::{AlertState, Hold, RESOLVED_RETENTION};
 pub use time_interval::{NamedInterval, TimeInterval};
 pub use timeline::{

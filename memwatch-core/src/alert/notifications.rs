@@ -19,6 +19,10 @@ pub struct Notifications {
     pub silences: Vec<Silence>,
     /// Stretches of time that routes may name.
     pub time_intervals: Vec<NamedInterval>,
+    /// Address at which Prometheus is looked at: part of the links in messages.
+    pub prometheus_url: Option<Arc<str>>,
+    /// The same for Alertmanager (`externalURL`).
+    pub alertmanager_url: Option<Arc<str>>,
 }
 
 /// A node of the routing tree. What is absent is the parent's; at the root, Alertmanager's default.
@@ -95,6 +99,8 @@ pub enum IntegrationKind {
     PagerDuty,
     /// A group robot of WeCom (企业微信群机器人).
     WeCom,
+    /// Another one that Alertmanager knows, by its name there: it gets its messages, but what exactly stands in them is not simulated.
+    Other(&'static str),
 }
 
 impl IntegrationKind {
@@ -104,6 +110,23 @@ impl IntegrationKind {
         ("pagerduty", IntegrationKind::PagerDuty),
         ("wecom", IntegrationKind::WeCom),
     ];
+
+    /// Its key in rule files, or its name in Alertmanager.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            IntegrationKind::Webhook => "webhook",
+            IntegrationKind::PagerDuty => "pagerduty",
+            IntegrationKind::WeCom => "wecom",
+            IntegrationKind::Other(name) => name,
+        }
+    }
+
+    /// Whether the exact body of its messages is known.
+    #[must_use]
+    pub fn has_payload(self) -> bool {
+        !matches!(self, IntegrationKind::Other(_))
+    }
 }
 
 /// While an alert fires that satisfies `source`, those that satisfy `target` and agree in `equal` are not sent.
@@ -126,6 +149,10 @@ pub struct Silence {
     pub matchers: Vec<Matcher>,
     /// When.
     pub range: TimeRange,
+    /// What it is called, where it has a name.
+    pub id: Option<Arc<str>>,
+    /// Why it was made.
+    pub comment: Option<Arc<str>>,
 }
 
 impl Route {
@@ -152,7 +179,12 @@ impl Silence {
     /// A silence.
     #[must_use]
     pub fn new(matchers: Vec<Matcher>, range: TimeRange) -> Silence {
-        Silence { matchers, range }
+        Silence {
+            matchers,
+            range,
+            id: None,
+            comment: None,
+        }
     }
 }
 

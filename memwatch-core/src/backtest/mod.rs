@@ -1,11 +1,12 @@
 //! Was it right: rules over a recording, and the alerts against what is known to have happened.
 //!
 //! ```text
-//! series → matrix → states → alerts → score
+//! series → matrix → states → alerts → notifications → score
 //! ```
 
 mod coverage;
 mod intervals;
+mod notified;
 mod outcome;
 mod plan;
 mod reading;
@@ -18,6 +19,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::alert::{HandOver, Notifications};
 use crate::expr::{EvalOptions, StaleAfter};
 use crate::incident::Incident;
 use crate::record::Identity;
@@ -27,6 +29,7 @@ use crate::{Error, Nanos, Result, TimeRange};
 
 pub use coverage::{Hole, HoleReason};
 pub use intervals::{poisson, wilson};
+pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
 
@@ -74,6 +77,7 @@ pub struct Backtest<'r> {
     recorded: Vec<(Identity, TimeRange)>,
     grace: Option<Nanos>,
     lead: Nanos,
+    notifications: Option<Arc<Notifications>>,
     chunking: Chunking,
 }
 
@@ -94,6 +98,7 @@ impl<'r> Backtest<'r> {
             recorded: Vec::new(),
             grace: None,
             lead: Nanos(0),
+            notifications: None,
             chunking: Chunking::default(),
         }
     }
@@ -162,6 +167,13 @@ impl<'r> Backtest<'r> {
         self
     }
 
+    /// Whom alerts are told, instead of what the file says.
+    #[must_use]
+    pub fn notifications(mut self, notifications: Arc<Notifications>) -> Self {
+        self.notifications = Some(notifications);
+        self
+    }
+
     /// About how many samples and results are held in memory at once; no result depends on it.
     #[must_use]
     pub fn memory_samples(mut self, samples: usize) -> Self {
@@ -216,7 +228,7 @@ impl<'r> Backtest<'r> {
             coverage::coverage(self.rules, range, &evaluated, &replayed.sightings, &alive);
         drop(evaluated);
         let mut rules = Vec::new();
-        let mut alerts = Vec::new();
+        let mut alerts: Vec<(Alert, Vec<HandOver>)> = Vec::new();
         for (index, ((_, group, rule), run)) in flat.iter().zip(runs).enumerate() {
             if let Some(message) = &run.first_error {
                 covered.holes.push(Hole {
@@ -237,18 +249,34 @@ impl<'r> Backtest<'r> {
                 evaluations: run.steps.map_or(0, |s| s.count() as u64),
                 unknown: covered.unknown[index],
                 errors: run.errors,
-                first_error: run.first_error,
+                first_error: run.first_error.clone(),
                 alerts: run.alerts.len() as u64,
                 only_pending: run.only_pending,
-                warnings: run.warnings.into_iter().collect(),
+                warnings: run.warnings.iter().cloned().collect(),
             });
-            alerts.extend(run.alerts.into_iter().map(|alert| Alert {
-                rule: index,
-                ..alert
+            let interval = group.interval.unwrap_or(self.interval);
+            let said = notified::said(&run, interval, range.end);
+            let told = run.alerts.into_iter().zip(said);
+            alerts.extend(told.map(|(alert, said)| {
+                let alert = Alert {
+                    rule: index,
+                    ..alert
+                };
+                (alert, said)
             }));
         }
-        alerts
-            .sort_by(|a, b| (a.fired_at, a.rule, &a.labels).cmp(&(b.fired_at, b.rule, &b.labels)));
+        alerts.sort_by(|(a, _), (b, _)| {
+            (a.fired_at, a.rule, &a.labels).cmp(&(b.fired_at, b.rule, &b.labels))
+        });
+        let (alerts, said): (Vec<Alert>, Vec<Vec<HandOver>>) = alerts.into_iter().unzip();
+        let config = match &self.notifications {
+            Some(config) => config.clone(),
+            None => Arc::new(self.rules.notifications.clone()),
+        };
+        let notified = config.route.is_some().then(|| {
+            let rules: Vec<&Rule> = flat.iter().map(|(_, _, rule)| *rule).collect();
+            notified::notified(config, &rules, &alerts, said, range)
+        });
         let detects: Vec<Vec<Arc<str>>> = flat
             .iter()
             .map(|(_, _, rule)| match rule {
@@ -279,6 +307,7 @@ impl<'r> Backtest<'r> {
             },
             rules,
             alerts,
+            notified,
             coverage: covered.holes,
             services: services.into_iter().filter(|s| !s.is_empty()).collect(),
             score,

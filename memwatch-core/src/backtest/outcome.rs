@@ -6,6 +6,7 @@ use crate::expr::StaleAfter;
 use crate::{Labels, Nanos, TimeRange, Timestamp};
 
 use super::coverage::Hole;
+use super::notified::Notified;
 use super::score::Scored;
 
 /// What a backtest finds.
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub rules: Vec<RuleOutcome>,
     /// Each alert that fired, by the time at which it fired, then rule, then labels.
     pub alerts: Vec<Alert>,
+    /// Who would have been told what; `None` without a route.
+    pub notified: Option<Notified>,
     /// What could not be evaluated and why.
     pub coverage: Vec<Hole>,
     /// Services of which something was read, sorted.

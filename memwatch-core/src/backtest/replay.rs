@@ -51,6 +51,10 @@ pub(super) struct RuleRun {
     pub(super) only_pending: u64,
     pub(super) warnings: BTreeSet<String>,
     pub(super) alerts: Vec<Alert>,
+    /// For each alert, when the same labels became pending anew while the evaluator still told that it was resolved.
+    pub(super) pending_again: Vec<Option<Timestamp>>,
+    /// Runs of evaluations that failed, first and last.
+    pub(super) failed: Vec<(Timestamp, Timestamp)>,
 }
 
 /// What a replay gives: for each group, each rule.
@@ -246,6 +250,8 @@ struct Story {
     peak: f64,
     /// Index in the run's alerts, once fired.
     alert: Option<usize>,
+    /// The same of the alert before, once resolved.
+    resolved: Option<usize>,
 }
 
 /// The results of some evaluations in a row.
@@ -286,6 +292,8 @@ impl<'f> Runner<'f> {
                 only_pending: 0,
                 warnings: BTreeSet::new(),
                 alerts: Vec::new(),
+                pending_again: Vec::new(),
+                failed: Vec::new(),
             },
         }
     }
@@ -311,24 +319,34 @@ impl<'f> Runner<'f> {
             self.pieces(at, options, reading, session, &mut pieces)?;
         }
         let mut cells = 0;
+        let mut evaluation = 0;
         for piece in pieces {
             match piece {
                 Piece::Matrix(matrix) => {
+                    evaluation += matrix.steps.count();
                     cells += matrix.series.len() * matrix.steps.count();
                     match self.rule {
                         Rule::Alerting(_) => self.alert(&matrix, reading),
                         Rule::Recording(_) => self.record(&matrix, reading),
                     }
                 }
-                Piece::Failed(message) => self.fail(message),
+                Piece::Failed(message) => {
+                    self.fail(message, steps.at(evaluation));
+                    evaluation += 1;
+                }
             }
         }
         Ok(cells)
     }
 
-    fn fail(&mut self, message: String) {
+    fn fail(&mut self, message: String, at: Timestamp) {
         self.run.errors += 1;
         self.run.first_error.get_or_insert(message);
+        let step = self.steps.map_or(Nanos(0), |steps| steps.step);
+        match self.run.failed.last_mut() {
+            Some((_, last)) if at.since(*last) <= step => *last = at,
+            _ => self.run.failed.push((at, at)),
+        }
     }
 
     /// Evaluates; where an evaluation fails, finds out which by halves.
@@ -491,7 +509,7 @@ impl<'f> Runner<'f> {
                 _ => continue,
             };
             failed.set(i);
-            self.fail(message);
+            self.fail(message, matrix.steps.at(i).plus(self.group.query_offset));
         }
         failed
     }
@@ -559,7 +577,7 @@ impl<'f> Runner<'f> {
                         self.give_states(matrix.steps.at(i), reading);
                     }
                 }
-                Err(error) => self.fail(error.to_string()),
+                Err(error) => self.fail(error.to_string(), at),
             }
         }
     }
@@ -594,10 +612,14 @@ impl<'f> Runner<'f> {
         let story = &mut self.stories[index];
         match transition {
             Transition::Pending => {
+                if let Some(before) = story.resolved {
+                    self.run.pending_again[before] = Some(at);
+                }
                 *story = Story {
                     pending_at: at,
                     peak: alert.value,
                     alert: None,
+                    resolved: None,
                 };
             }
             Transition::Dropped => self.run.only_pending += 1,
@@ -609,6 +631,7 @@ impl<'f> Runner<'f> {
                     .map(|(name, template)| (name.clone(), template.expand_or_error(&data)))
                     .collect();
                 story.alert = Some(self.run.alerts.len());
+                self.run.pending_again.push(None);
                 self.run.alerts.push(Alert {
                     id: alert_id(
                         &self.group.name,
@@ -629,7 +652,10 @@ impl<'f> Runner<'f> {
             Transition::Resolved | Transition::Cleared => match story.alert.take() {
                 Some(index) => {
                     self.run.alerts[index].ended = match transition {
-                        Transition::Resolved => Ended::Resolved(at),
+                        Transition::Resolved => {
+                            story.resolved = Some(index);
+                            Ended::Resolved(at)
+                        }
                         _ => Ended::Cleared(at),
                     };
                 }

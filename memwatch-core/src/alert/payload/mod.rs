@@ -2,6 +2,7 @@
 //!
 //! Nothing is sent. Limits are the receivers' own: a body that would be refused or cut is built as it would arrive, and says so.
 
+mod go;
 mod pagerduty;
 mod webhook;
 mod wecom;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 
 use crate::{Labels, Nanos, Timestamp};
 
-use super::fired::FiredAlert;
+use super::fired::{FiredAlert, message_order};
 use super::notifications::{Integration, IntegrationKind, Notifications};
 use super::timeline::Message;
 
@@ -26,22 +27,45 @@ pub struct Payload {
     pub truncated: Option<String>,
 }
 
-/// Builds the body of a message. Secrets are not in it: PagerDuty's routing key is `***`.
+/// Builds the body of a message; `None` where it is not known exactly. Secrets are not in it: PagerDuty's routing key is `***`.
 #[must_use]
-pub fn payload(config: &Notifications, alerts: &[FiredAlert], message: &Message) -> Payload {
+pub fn payload(
+    config: &Notifications,
+    alerts: &[FiredAlert],
+    message: &Message,
+) -> Option<Payload> {
     let receiver = &config.receivers[message.receiver];
     let integration = &receiver.integrations[message.integration];
-    let content = Content::new(&receiver.name, alerts, message);
+    let url = config.alertmanager_url.as_deref().unwrap_or("");
+    let content = Content::new(&receiver.name, url, alerts, message);
     match integration.kind {
-        IntegrationKind::Webhook => webhook::build(&content, integration),
-        IntegrationKind::PagerDuty => pagerduty::build(&content),
-        IntegrationKind::WeCom => wecom::build(&content, integration),
+        IntegrationKind::Webhook => Some(webhook::build(&content, integration)),
+        IntegrationKind::PagerDuty => Some(pagerduty::build(&content)),
+        IntegrationKind::WeCom => Some(wecom::build(&content, integration)),
+        IntegrationKind::Other(_) => None,
+    }
+}
+
+/// What the receiver takes at most, in words.
+#[must_use]
+pub fn limits(integration: &Integration) -> Vec<String> {
+    match integration.kind {
+        IntegrationKind::Webhook if integration.max_alerts > 0 => {
+            vec![format!(
+                "{} alerts a message (max_alerts)",
+                integration.max_alerts
+            )]
+        }
+        IntegrationKind::Webhook | IntegrationKind::Other(_) => Vec::new(),
+        IntegrationKind::PagerDuty => pagerduty::limits(),
+        IntegrationKind::WeCom => wecom::limits(integration.markdown),
     }
 }
 
 /// What all bodies are made of.
 struct Content<'a> {
     receiver: &'a str,
+    alertmanager_url: &'a str,
     message: &'a Message,
     firing: Vec<&'a FiredAlert>,
     resolved: Vec<&'a FiredAlert>,
@@ -50,7 +74,12 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn new(receiver: &'a str, alerts: &'a [FiredAlert], message: &'a Message) -> Self {
+    fn new(
+        receiver: &'a str,
+        alertmanager_url: &'a str,
+        alerts: &'a [FiredAlert],
+        message: &'a Message,
+    ) -> Self {
         let pick = |of: &[usize]| of.iter().map(|i| &alerts[*i]).collect::<Vec<&FiredAlert>>();
         let (firing, resolved) = (pick(&message.firing), pick(&message.resolved));
         let all: Vec<&FiredAlert> = firing.iter().chain(&resolved).copied().collect();
@@ -71,6 +100,7 @@ impl<'a> Content<'a> {
         common_annotations.sort_unstable();
         Content {
             receiver,
+            alertmanager_url,
             message,
             firing,
             resolved,
@@ -79,18 +109,17 @@ impl<'a> Content<'a> {
         }
     }
 
-    fn status(&self) -> &'static str {
-        if self.firing.is_empty() {
-            "resolved"
-        } else {
-            "firing"
-        }
-    }
-
     /// Firing ones first.
     fn alerts(&self) -> impl Iterator<Item = (&'static str, &'a FiredAlert)> {
         let firing = self.firing.iter().map(|a| ("firing", *a));
         firing.chain(self.resolved.iter().map(|a| ("resolved", *a)))
+    }
+
+    /// In the order of messages, those that fire among those that are resolved.
+    fn in_order(&self) -> Vec<(&'static str, &'a FiredAlert)> {
+        let mut all: Vec<_> = self.alerts().collect();
+        all.sort_by(|(_, a), (_, b)| message_order(&a.labels, &b.labels));
+        all
     }
 
     /// Alertmanager's subject: `[FIRING:2] PauseGrowth (checkout-api P2)`.
@@ -129,8 +158,8 @@ fn cut(text: &str, limit: usize) -> &str {
 /// How many messages one receiver takes in one minute, where it has a limit.
 #[must_use]
 pub fn rate_limit(integration: &Integration) -> Option<usize> {
-    // A group robot takes 20 messages a minute; what comes on top is refused with an error code and HTTP status 200.
-    (integration.kind == IntegrationKind::WeCom).then_some(20)
+    // What comes on top is refused with an error code and HTTP status 200.
+    (integration.kind == IntegrationKind::WeCom).then_some(wecom::PER_MINUTE)
 }
 
 /// Which of these message times are over a limit of `limit` in any minute: indices into `at`, which ascends.
@@ -198,7 +227,7 @@ mod tests_support {
     }
 
     pub(super) fn content_of<'a>(alerts: &'a [FiredAlert], message: &'a Message) -> Content<'a> {
-        Content::new("team", alerts, message)
+        Content::new("team", "", alerts, message)
     }
 }
 

@@ -13,6 +13,14 @@ const SUMMARY_CHARS: usize = 1024;
 /// Bytes of a whole event.
 const EVENT_BYTES: usize = 512_000;
 
+/// What PagerDuty takes, in words.
+pub(super) fn limits() -> Vec<String> {
+    vec![
+        format!("{SUMMARY_CHARS} characters of summary"),
+        format!("{EVENT_BYTES} bytes an event"),
+    ]
+}
+
 #[derive(Serialize)]
 struct Event<'a> {
     routing_key: &'a str,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Labels;
 
-use super::{Content, Payload};
+use super::{Content, Payload, go};
 use crate::alert::notifications::Integration;
 
 #[derive(Serialize)]
@@ -45,53 +45,45 @@ pub(super) fn build(content: &Content<'_>, integration: &Integration) -> Payload
     } else {
         integration.max_alerts.min(total)
     };
-    let map = |labels: &Labels| {
-        labels
-            .iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect::<BTreeMap<_, _>>()
-    };
-    let (group, common) = (
-        map(&content.message.group_labels),
-        map(&content.common_labels),
-    );
-    fn borrowed(map: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
-        map.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()
+    fn map(labels: &Labels) -> BTreeMap<&str, &str> {
+        labels.iter().collect()
     }
     let body = Body {
         receiver: content.receiver,
-        status: content.status(),
+        status: content.message.status(),
         alerts: content
-            .alerts()
+            .in_order()
+            .into_iter()
             .take(kept)
             .map(|(status, alert)| Alert {
                 status,
-                labels: alert.labels.iter().collect(),
+                labels: map(&alert.labels),
                 annotations: alert
                     .annotations
                     .iter()
                     .map(|(n, v)| (&**n, v.as_str()))
                     .collect(),
-                starts_at: alert.fired_at.to_string(),
+                starts_at: go::time(alert.fired_at),
                 // Go's zero time, as Alertmanager writes it while an alert fires.
-                ends_at: match alert.resolved_at {
-                    Some(end) if status == "resolved" => end.to_string(),
+                ends_at: match alert.ended_at(content.message.at) {
+                    Some(end) if status == "resolved" => go::time(end),
                     _ => "0001-01-01T00:00:00Z".to_owned(),
                 },
-                generator_url: "",
+                generator_url: &alert.generator_url,
                 fingerprint: format!("{:016x}", fingerprint(&alert.labels)),
             })
             .collect(),
-        group_labels: borrowed(&group),
-        common_labels: borrowed(&common),
+        group_labels: map(&content.message.group_labels),
+        common_labels: map(&content.common_labels),
         common_annotations: content.common_annotations.iter().copied().collect(),
-        external_url: "",
+        external_url: content.alertmanager_url,
         version: "4",
         group_key: &content.message.group_key,
         truncated_alerts: total - kept,
     };
     Payload {
-        body: serde_json::to_string(&body).expect("strings and numbers"),
+        // Go's encoder ends what it writes with a line break.
+        body: go::json(&body) + "\n",
         truncated: (kept < total).then(|| format!("{} of {total} alerts left out", total - kept)),
     }
 }
@@ -112,39 +104,64 @@ pub fn fingerprint(labels: &Labels) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::{content_of, one};
+    use super::super::tests_support::{content_of, one, with_annotation};
     use super::*;
     use crate::Timestamp;
-    use crate::alert::IntegrationKind;
+    use crate::alert::{FiredAlert, IntegrationKind};
 
     #[test]
     fn fingerprints_are_prometheus_own() {
-        // From the source of prometheus/common: an empty set, and FNV-1a of `a 255 1 255`.
+        // Both from the tests of prometheus/common (`model/signature_test.go`).
         assert_eq!(fingerprint(&Labels::default()), 14_695_981_039_346_656_037);
-        let labels: Labels = [("name", "garland, briggs"), ("fruit", "banana")]
+        let labels: Labels = [("name", "garland, briggs"), ("fear", "love is not enough")]
             .into_iter()
             .collect();
-        assert_ne!(
-            fingerprint(&labels),
-            fingerprint(&labels.with("fruit", "apple"))
-        );
+        assert_eq!(fingerprint(&labels), 5_799_056_148_416_392_346);
     }
 
     #[test]
     fn version_four_with_a_cut_list() {
-        let (alerts, message) = one();
-        let content = content_of(&alerts, &message);
+        let (mut alerts, message) = with_annotation("memory & more");
+        alerts[0].generator_url = "/graph".into();
+        alerts[0].fired_at = Timestamp(250_999_999);
+        let mut content = content_of(&alerts, &message);
+        content.alertmanager_url = "http://am";
         let mut integration = Integration::new(IntegrationKind::Webhook);
         integration.max_alerts = 1;
         let payload = build(&content, &integration);
-        let json: serde_json::Value = serde_json::from_str(&payload.body).unwrap();
-        assert_eq!(json["version"], "4");
-        assert_eq!(json["status"], "firing");
-        assert_eq!(json["truncatedAlerts"], 1);
-        assert_eq!(json["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
-        assert_eq!(json["alerts"][0]["startsAt"], Timestamp(0).to_string());
-        assert_eq!(json["groupKey"], r#"{}:{alertname="Leak"}"#);
-        assert_eq!(json["commonLabels"]["alertname"], "Leak");
+        let expected = concat!(
+            r#"{"receiver":"team","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"Leak","#,
+            r#""instance":"cart-0","service":"cart","severity":"P1"},"annotations":{"summary":"memory \u0026 more"},"#,
+            r#""startsAt":"1970-01-01T00:00:00.25Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"/graph","#,
+            r#""fingerprint":"deddd095c00fd750"}],"groupLabels":{"alertname":"Leak"},"#,
+            r#""commonLabels":{"alertname":"Leak","service":"cart","severity":"P1"},"#,
+            r#""commonAnnotations":{"summary":"memory \u0026 more"},"externalURL":"http://am","version":"4","#,
+            r#""groupKey":"{}:{alertname=\"Leak\"}","truncatedAlerts":1}"#,
+            "\n"
+        );
+        assert_eq!(payload.body, expected);
         assert_eq!(payload.truncated.as_deref(), Some("1 of 2 alerts left out"));
+    }
+    #[test]
+    fn firing_and_resolved_ones_stand_in_alertmanagers_order() {
+        let (alerts, mut message) = one();
+        (message.firing, message.resolved) = (vec![1], vec![0]);
+        let mut ended = alerts.clone();
+        ended[0] = FiredAlert::new(
+            alerts[0].labels.clone(),
+            Vec::new(),
+            Timestamp(0),
+            Some(Timestamp(1_500_000_000)),
+        );
+        message.at = Timestamp(2_000_000_000);
+        let integration = Integration::new(IntegrationKind::Webhook);
+        let body = build(&content_of(&ended, &message), &integration).body;
+        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(json["status"], "firing");
+        assert_eq!(json["alerts"][0]["labels"]["instance"], "cart-0");
+        assert_eq!(json["alerts"][0]["status"], "resolved");
+        assert_eq!(json["alerts"][0]["endsAt"], "1970-01-01T00:00:01.5Z");
+        assert_eq!(json["alerts"][1]["status"], "firing");
+        assert_eq!(json["truncatedAlerts"], 0);
     }
 }

@@ -14,6 +14,18 @@ const MARKDOWN_BYTES: usize = 4096;
 /// What stands where something was cut.
 const ELLIPSIS: &str = "…";
 
+/// Messages that one robot takes within a minute.
+pub(super) const PER_MINUTE: usize = 20;
+
+/// What a robot takes, in words.
+pub(super) fn limits(markdown: bool) -> Vec<String> {
+    let bytes = if markdown { MARKDOWN_BYTES } else { TEXT_BYTES };
+    vec![
+        format!("{bytes} bytes of content"),
+        format!("{PER_MINUTE} messages a minute"),
+    ]
+}
+
 pub(super) fn build(content: &Content<'_>, integration: &Integration) -> Payload {
     let (text, limit) = if integration.markdown {
         (markdown(content, &integration.mentions), MARKDOWN_BYTES)

@@ -263,6 +263,7 @@ fn integration(mut fields: Fields<'_, '_>, kind: IntegrationKind) -> Integration
                 .map(|(name, _)| Arc::from(name))
                 .collect();
         }
+        IntegrationKind::Other(_) => {} // Not in rule files.
     }
     found.send_resolved = fields.boolean("send_resolved").unwrap_or(true);
     fields.finish();
