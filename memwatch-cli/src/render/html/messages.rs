@@ -9,6 +9,7 @@ use super::services::{jump, page_of_alert};
 use super::{Report, Told};
 use crate::render::backtest::{Clock, Shown, whose};
 use crate::render::grouped;
+use crate::render::notifications_json::refused;
 
 /// Messages that are listed.
 const MESSAGES_MAX: usize = 500;
@@ -17,8 +18,36 @@ const MESSAGES_MAX: usize = 500;
 const PAYLOAD_MAX: usize = 8_000;
 
 /// The messages that would have been sent.
-pub fn told(_shown: &Shown<'_>) -> Vec<Told> {
-    Vec::new()
+pub fn told(shown: &Shown<'_>) -> Vec<Told> {
+    let Some(notified) = &shown.outcome.notified else {
+        return Vec::new();
+    };
+    let messages = notified.timeline.messages.iter().enumerate();
+    messages
+        .map(|(index, message)| {
+            let receiver = &notified.config.receivers[message.receiver];
+            let integration = &receiver.integrations[message.integration];
+            let body = notified.payload(index).map(|payload| payload.body);
+            Told {
+                at: message.at,
+                receiver: receiver.name.to_string(),
+                integration: integration.kind.name().to_owned(),
+                firing: !message.firing.is_empty(),
+                why: match message.refused {
+                    Some(refusal) => format!("refused: {}", refused(refusal)),
+                    None => message.reason.name().replace('_', " "),
+                },
+                alerts: message
+                    .firing
+                    .iter()
+                    .chain(&message.resolved)
+                    .copied()
+                    .collect(),
+                bytes: body.as_ref().map_or(0, String::len),
+                payload: body.unwrap_or_else(|| "not known exactly".to_owned()),
+            }
+        })
+        .collect()
 }
 
 /// What would have been sent to whom.

@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Content, Payload};
+use super::{Content, Payload, go};
 
 /// Characters of a summary; Alertmanager counts runes.
 const SUMMARY_CHARS: usize = 1024;
+/// Characters of any other text that is a label's value: so that an event without details is always small enough.
+const FIELD_CHARS: usize = 1024;
 /// Bytes of a whole event.
 const EVENT_BYTES: usize = 512_000;
 
@@ -42,25 +44,15 @@ struct Body<'a> {
 }
 
 pub(super) fn build(content: &Content<'_>) -> Payload {
-    let subject = content.subject();
-    let mut truncated = None;
-    let summary: String = if subject.chars().count() > SUMMARY_CHARS {
-        truncated = Some(format!("summary cut at {SUMMARY_CHARS} characters"));
-        subject
-            .chars()
-            .take(SUMMARY_CHARS - 1)
-            .chain(['…'])
-            .collect()
-    } else {
-        subject
-    };
+    let (summary, cut) = go::cut_runes(&content.subject(), SUMMARY_CHARS);
+    let mut truncated = cut.then(|| format!("summary cut at {SUMMARY_CHARS} characters"));
     let common = |name: &str| content.common_labels.get(name);
     let first_of = |names: &[&'static str]| {
         names
             .iter()
             .copied()
             .find(|n| !common(n).is_empty())
-            .map(|n| common(n).to_owned())
+            .map(|n| go::cut_runes(common(n), FIELD_CHARS).0)
             .unwrap_or_default()
     };
     let source = match first_of(&["instance", "service", "job"]) {
@@ -69,6 +61,7 @@ pub(super) fn build(content: &Content<'_>) -> Payload {
     };
     let component = first_of(&["service", "job"]);
     let class = first_of(&["alertname"]);
+    let (group, _) = go::cut_runes(content.receiver, FIELD_CHARS);
     let listed = |alerts: &[&crate::alert::FiredAlert]| {
         let mut text = String::new();
         for alert in alerts {
@@ -101,9 +94,9 @@ pub(super) fn build(content: &Content<'_>) -> Payload {
             summary,
             source: &source,
             severity: severity(common("severity")),
-            timestamp: content.message.at.to_string(),
+            timestamp: go::time(content.message.at),
             component: &component,
-            group: content.receiver,
+            group: &group,
             class: &class,
             custom_details: [
                 ("firing", listed(&content.firing)),
@@ -114,7 +107,7 @@ pub(super) fn build(content: &Content<'_>) -> Payload {
             .into(),
         },
     };
-    let mut body = serde_json::to_string(&event).expect("strings and numbers");
+    let mut body = go::json(&event) + "\n";
     if body.len() > EVENT_BYTES {
         truncated = Some(format!(
             "details left out: the event had {} bytes, {EVENT_BYTES} are taken",
@@ -125,7 +118,7 @@ pub(super) fn build(content: &Content<'_>) -> Payload {
             "custom details left out: the event was too large".to_owned(),
         )]
         .into();
-        body = serde_json::to_string(&event).expect("strings and numbers");
+        body = go::json(&event) + "\n";
     }
     Payload { body, truncated }
 }
