@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memwatch_core::expr::StaleAfter;
 use memwatch_core::{Nanos, rule};
+use memwatch_store::Table;
 
 pub use replay::{ReplayArgs, TruthArgs};
 
@@ -34,6 +35,10 @@ pub enum Command {
     Query(QueryArgs),
     /// Say what a store holds
     Info(InfoArgs),
+    /// Merge small segments into large ones
+    Compact(CompactArgs),
+    /// Remove days that are old enough
+    Retain(RetainArgs),
     /// Look for mistakes in a rule file
     Check(CheckArgs),
     /// Prove alert rules on a recording
@@ -240,6 +245,64 @@ pub struct InfoArgs {
     pub format: ReportFormat,
 }
 
+/// Merge small segments into large ones.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch compact data/
+  memwatch compact --table metrics --dry-run
+
+Segments of a day become such of 64 to 256 MB, sorted by service, instance and time. Answers stay the
+same; each table and day is one commit; queries that run meanwhile go on. Exit: 0 done, 2 it failed.")]
+pub struct CompactArgs {
+    /// The store
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Only this table
+    #[arg(long, value_name = "TABLE", value_parser = table)]
+    pub table: Option<Table>,
+    /// Says what would be merged, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+/// Remove days that are old enough.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch retain --older-than 30d data/
+  memwatch retain --older-than 7d --table metrics --service batch --dry-run
+
+Whole days (UTC) go, as one commit; a little more stays than was asked for, never less.
+Exit: 0 done, 2 it failed.")]
+pub struct RetainArgs {
+    /// How old a day is, from its end, when it goes
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub older_than: Nanos,
+    /// The store
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Only of this table
+    #[arg(long, value_name = "TABLE", value_parser = table)]
+    pub table: Option<Table>,
+    /// Only of this service
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Says what would go, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
 /// Look for mistakes in a rule file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -329,6 +392,13 @@ pub enum FailOn {
 
 fn duration(text: &str) -> Result<Nanos, String> {
     Nanos::parse(text).ok_or_else(|| "expected a duration like 30s or 200ms".to_owned())
+}
+
+fn table(text: &str) -> Result<Table, String> {
+    Table::from_name(text).ok_or_else(|| {
+        let known: Vec<&str> = Table::all().map(Table::name).collect();
+        format!("expected one of {}", known.join(", "))
+    })
 }
 
 fn stale_after(text: &str) -> Result<StaleAfter, String> {

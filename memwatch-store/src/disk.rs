@@ -70,6 +70,14 @@ impl Disk {
         fs::rename(from, to).map_err(Error::io(to, "rename"))
     }
 
+    /// A second name for a file; a copy where the file system has no second names.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step("link", to)?;
+        fs::hard_link(from, to)
+            .or_else(|_| fs::copy(from, to).map(|_| ()))
+            .map_err(Error::io(to, "link"))
+    }
+
     /// Makes the names in a folder durable.
     pub(crate) fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.step("sync folder", dir)?;

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::damage::Gap;
+use crate::manifest::Segment;
+
 /// `std::result::Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -40,7 +43,7 @@ pub enum Error {
         supported: u32,
     },
     /// A file of the store is not what was written.
-    #[error("{}: damaged: expected {expected}, found {found}", path.display())]
+    #[error("{}: damaged: expected {expected}, found {found}{}", path.display(), missing(gap.as_deref()))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -48,6 +51,8 @@ pub enum Error {
         expected: String,
         /// What is there.
         found: String,
+        /// The rows that cannot be read because of it.
+        gap: Option<Box<Gap>>,
     },
     /// Another writer has the store.
     #[error("{}: another writer has this store: {owner}", path.display())]
@@ -111,6 +116,14 @@ pub enum Error {
         /// The limit.
         limit: std::time::Duration,
     },
+    /// A merge did not keep all rows: a fault of this crate, found before anything was committed.
+    #[error("merging segments: expected {expected} rows, found {found}: nothing was changed")]
+    Merge {
+        /// Rows that went in, without duplicates.
+        expected: u64,
+        /// Rows that came out.
+        found: u64,
+    },
     /// Something of the core crate failed.
     #[error(transparent)]
     Core(#[from] memwatch_core::Error),
@@ -145,8 +158,21 @@ impl Error {
             path: path.to_path_buf(),
             expected: expected.into(),
             found: found.into(),
+            gap: None,
         }
     }
+
+    /// The same with the rows that are missing, when it is about a segment that is damaged.
+    pub(crate) fn with_gap(mut self, segment: &Segment) -> Error {
+        if let Error::Damaged { gap, .. } = &mut self {
+            gap.get_or_insert_with(|| Box::new(Gap::of(segment)));
+        }
+        self
+    }
+}
+
+fn missing(gap: Option<&Gap>) -> String {
+    gap.map_or_else(String::new, |gap| format!("; missing: {gap}"))
 }
 
 impl From<Error> for memwatch_core::Error {

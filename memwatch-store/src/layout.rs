@@ -147,6 +147,27 @@ pub(crate) fn is_ours(name: &str) -> bool {
     stem.strip_suffix(SEGMENT).is_some_and(is_id)
 }
 
+/// Whether a path below the store is that of an artifact, as [`Layout::artifact`] makes them.
+pub(crate) fn is_artifact(path: &str) -> bool {
+    let hex = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let parts = path
+        .strip_prefix("artifacts/")
+        .and_then(|rest| rest.split_once('/'))
+        .and_then(|(folder, name)| Some((folder, name.split_once('.')?)));
+    parts.is_some_and(|(folder, (hash, extension))| {
+        folder.len() == 2
+            && hash.len() == 64
+            && hex(hash)
+            && hash.starts_with(folder)
+            && extension
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b == b'.')
+    })
+}
+
 /// Where everything of one store lies.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -259,6 +280,21 @@ mod tests {
             assert_eq!(Day::parse(day), Some(Day::of_micros(us)));
         }
         assert_eq!(Day::parse("2026-02-30"), None);
+    }
+
+    #[test]
+    fn paths_of_artifacts_are_known_from_others() {
+        let path = Layout::artifact(&[0xab; 32], "pb.gz");
+        assert!(is_artifact(&path), "{path}");
+        for bad in [
+            path.replace("artifacts/ab/", "artifacts/../"),
+            path.replace("artifacts/ab/", "artifacts/ac/"),
+            path.replace(".pb.gz", "/../../x"),
+            path.replace(".pb.gz", ""),
+            format!("/{path}"),
+        ] {
+            assert!(!is_artifact(&bad), "{bad}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@
 
 mod buffer;
 mod cache;
+mod compaction;
+mod damage;
 mod disk;
 mod error;
 mod identity;
@@ -41,6 +43,7 @@ mod lock;
 pub mod manifest;
 #[cfg(feature = "sql")]
 pub mod query;
+mod retention;
 mod scan;
 pub mod schema;
 mod segment;
@@ -57,10 +60,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use memwatch_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use compaction::{Compacted, Compaction, MergedDay};
+pub use damage::{Gap, LeftOut};
 pub use disk::StepHook;
 pub use error::{Error, Result};
 pub use layout::{Day, SegmentPath};
 pub use manifest::{FORMAT, Segment, SourceHash, SourceIdentity};
+pub use retention::{DroppedDay, Retained, Retention};
 pub use scan::{Instances, Scan};
 pub use schema::{Run, TABLES, Table};
 pub use series::StoreSeries;
@@ -222,8 +228,11 @@ impl Store {
     /// # Errors
     /// When the manifest cannot be read or is damaged.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let state = State::read(&self.shared.layout)?;
-        Ok(Snapshot::new(Arc::clone(&self.shared), Arc::new(state)))
+        Ok(self.at(State::read(&self.shared.layout)?))
+    }
+
+    pub(crate) fn at(&self, state: State) -> Snapshot {
+        Snapshot::new(Arc::clone(&self.shared), Arc::new(state))
     }
 }
 

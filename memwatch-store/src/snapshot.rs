@@ -8,11 +8,12 @@ use memwatch_core::TimeRange;
 use memwatch_core::incident::Incident;
 use memwatch_core::record::Identity;
 
+use crate::damage::{Gap, LeftOut};
 use crate::manifest::{InstanceRows, Segment, SourceHash, State};
 use crate::scan::{Instances, Scan};
 use crate::schema::{Table, decode_incidents};
 use crate::series::StoreSeries;
-use crate::{Result, Shared};
+use crate::{Error, Result, Shared};
 
 /// What was committed when it was taken. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +51,34 @@ impl Snapshot {
     /// [`crate::Error::Damaged`] with the file when a byte is not what was written.
     pub fn verify_segment(&self, segment: &Segment) -> Result<()> {
         crate::segment::verify(&self.shared, segment)
+    }
+
+    /// The same without the segments that are damaged, and what is missing with them. Reads every byte once.
+    ///
+    /// # Errors
+    /// When a segment cannot be read for another reason.
+    pub fn without_damage(&self) -> Result<(Snapshot, Vec<LeftOut>)> {
+        let mut state = State::clone(&self.state);
+        let mut left_out = Vec::new();
+        for segment in Table::all().flat_map(|table| self.segments(table)) {
+            match self.verify_segment(segment) {
+                Ok(()) => {}
+                Err(Error::Damaged {
+                    expected, found, ..
+                }) => {
+                    let table = &mut state.segments[segment.path.table.index()];
+                    table.retain(|s| s.path != segment.path);
+                    left_out.push(LeftOut {
+                        file: segment.path.to_string(),
+                        problem: format!("expected {expected}, found {found}"),
+                        gap: Gap::of(segment),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let snapshot = Snapshot::new(Arc::clone(&self.shared), Arc::new(state));
+        Ok((snapshot, left_out))
     }
 
     /// Whether an input with this hash was taken whole.

@@ -5,9 +5,13 @@
 //! names and adds them to the manifest.
 
 mod flush;
-mod sweep;
+mod small;
+mod staging;
+pub(crate) mod sweep;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+pub(crate) use staging::Staging;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,20 +23,12 @@ use memwatch_core::record::{
 use memwatch_core::source::Rejection;
 use sha2::{Digest, Sha256};
 
-use crate::buffer::Columns;
 use crate::layout::{Layout, SegmentPath, hex};
 use crate::lock::WriterLock;
-use crate::manifest::{Commit, Segment, SourceHash, SourceIdentity, State};
-use crate::schema::{Row, Run, StoredArtifact, TABLES, Table};
-use crate::segment::{ROWS_PER_GROUP, unfinished};
+use crate::manifest::{Commit, SourceHash, SourceIdentity, State};
+use crate::schema::{Row, Run, StoredArtifact, Table};
+use crate::segment::{Place, unfinished};
 use crate::{Error, Result, Shared, now};
-
-/// A buffer of so many rows is written: one row group.
-const FLUSH_ROWS: usize = ROWS_PER_GROUP;
-
-/// When all buffers together are larger than this, the largest is written. With keys, one encoded row group and one batch beside it a
-/// writer stays below 100 MiB.
-const FLUSH_BYTES: usize = 56 << 20;
 
 /// How many rows of one input and table a commit took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,16 +55,9 @@ pub struct Committed {
 ///
 /// It keeps at most about 100 MiB in memory; full buffers go to the disk before the commit, out of sight of readers.
 pub struct Writer {
-    shared: Arc<Shared>,
+    staging: Staging,
     _lock: WriterLock,
-    state: State,
-    buffers: Vec<Columns>,
     input: u32,
-    /// Written, durable, not committed: under unfinished names.
-    pending: Vec<Arc<Segment>>,
-    /// Live segments that a pending one takes the place of.
-    removed: HashSet<SegmentPath>,
-    counts: BTreeMap<(u32, Table), RowCounts>,
     failed: bool,
 }
 
@@ -77,19 +66,10 @@ impl Writer {
         let lock = WriterLock::take(&shared.layout.lock(), now())?;
         let state = State::read(&shared.layout)?;
         sweep::sweep(&shared, &state)?;
-        let buffers = TABLES
-            .iter()
-            .map(|(table, _)| Columns::new(*table))
-            .collect();
         Ok(Writer {
-            shared,
+            staging: Staging::new(shared, state, Place::Disk),
             _lock: lock,
-            state,
-            buffers,
             input: 0,
-            pending: Vec::new(),
-            removed: HashSet::new(),
-            counts: BTreeMap::new(),
             failed: false,
         })
     }
@@ -102,7 +82,7 @@ impl Writer {
     /// Whether an input with this hash was taken whole before.
     #[must_use]
     pub fn has_source(&self, hash: &SourceHash) -> bool {
-        self.state.sources.contains_key(hash)
+        self.staging.state.sources.contains_key(hash)
     }
 
     /// Saves one alert of a backtest.
@@ -115,14 +95,26 @@ impl Writer {
 
     /// Makes all rows since the last commit durable and visible, at once or not at all, and remembers that these inputs were taken whole.
     ///
+    /// A day whose small segments became many has them merged on the way.
+    ///
     /// # Errors
     /// When something cannot be written; then nothing of it is visible, and the writer takes no more rows.
     pub fn commit(&mut self, sources: &[SourceIdentity]) -> Result<Committed> {
-        self.guarded(|writer| writer.try_commit(sources))
+        self.guarded(|writer| {
+            writer.staging.flush_all()?;
+            writer.staging.merge_small()?;
+            let mut sources = sources.to_vec();
+            sources.retain(|s| !writer.has_source(&s.hash));
+            writer.publish(sources)?;
+            Ok(Committed {
+                version: writer.staging.state.version,
+                rows: std::mem::take(&mut writer.staging.counts),
+            })
+        })
     }
 
     /// Runs one step; after a failure the writer is of no more use, for what it had gathered is no longer whole.
-    fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.failed {
             return Err(Error::WriterFailed);
         }
@@ -132,81 +124,62 @@ impl Writer {
     }
 
     fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
-        self.guarded(|writer| {
-            let buffer = &mut writer.buffers[R::TABLE.index()];
-            buffer.push(of, row, writer.input);
-            if buffer.rows() >= FLUSH_ROWS {
-                return writer.flush(R::TABLE);
-            }
-            // Summing all buffers for each row would cost more than the row.
-            if buffer.rows().is_multiple_of(256)
-                && writer.buffers.iter().map(Columns::bytes).sum::<usize>() > FLUSH_BYTES
-            {
-                let largest = Table::all().max_by_key(|t| writer.buffers[t.index()].bytes());
-                return largest.map_or(Ok(()), |table| writer.flush(table));
-            }
-            Ok(())
-        })
+        self.guarded(|writer| writer.staging.push(of, row, writer.input))
     }
 
-    fn try_commit(&mut self, sources: &[SourceIdentity]) -> Result<Committed> {
-        for table in Table::all() {
-            self.flush(table)?;
+    pub(crate) fn staging(&mut self) -> &mut Staging {
+        &mut self.staging
+    }
+
+    /// Gives the pending segments their names and makes the commit that adds them and removes those they replace; none when nothing
+    /// changes.
+    pub(crate) fn publish(&mut self, sources: Vec<SourceIdentity>) -> Result<()> {
+        let staging = &mut self.staging;
+        if staging.pending.is_empty() && staging.removed.is_empty() && sources.is_empty() {
+            return Ok(());
         }
-        let mut sources = sources.to_vec();
-        sources.retain(|s| !self.has_source(&s.hash));
-        let nothing = self.pending.is_empty() && self.removed.is_empty() && sources.is_empty();
-        if !nothing {
-            let (layout, disk) = (&self.shared.layout, &self.shared.disk);
-            let mut folders = BTreeSet::new();
-            for segment in &self.pending {
-                let path = layout.segment(&segment.path);
-                disk.rename(&unfinished(&self.shared, &segment.path), &path)?;
-                folders.extend(path.parent().map(Path::to_path_buf));
-            }
-            for folder in &folders {
-                disk.sync_dir(folder)?;
-            }
-            let commit = Commit {
-                at: now().to_string(),
-                add: self.pending.iter().map(|s| (**s).clone()).collect(),
-                remove: self
-                    .removed
-                    .iter()
-                    .cloned()
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect(),
-                sources,
-                ..Commit::default()
-            };
-            self.state = self.state.commit(layout, disk, commit)?;
-            self.pending.clear();
-            // Out of the way of engines that read the folder; readers of older snapshots still find it. When this fails the next
-            // writer does it.
-            for path in self.removed.drain() {
-                let path = layout.segment(&path);
-                let _ = sweep::set_aside(disk, &path);
-            }
+        let shared = Arc::clone(&staging.shared);
+        let (layout, disk) = (&shared.layout, &shared.disk);
+        let mut folders = BTreeSet::new();
+        for segment in &staging.pending {
+            let path = layout.segment(&segment.path);
+            disk.rename(&unfinished(&shared, &segment.path), &path)?;
+            folders.extend(path.parent().map(Path::to_path_buf));
         }
-        let rows = std::mem::take(&mut self.counts);
-        Ok(Committed {
-            version: self.state.version,
-            rows,
-        })
+        for folder in &folders {
+            disk.sync_dir(folder)?;
+        }
+        let removed: BTreeSet<SegmentPath> = staging.removed.iter().cloned().collect();
+        let commit = Commit {
+            at: now().to_string(),
+            add: staging.pending.iter().map(|s| (**s).clone()).collect(),
+            remove: removed.iter().cloned().collect(),
+            sources,
+            ..Commit::default()
+        };
+        staging.state = staging.state.commit(layout, disk, commit)?;
+        staging.pending.clear();
+        staging.removed.clear();
+        // Out of the way of engines that read the folder; readers of older snapshots still find it. When this fails the next
+        // writer does it.
+        for path in &removed {
+            let _ = sweep::set_aside(disk, &layout.segment(path));
+        }
+        Ok(())
     }
 
     /// Puts an artifact's content into its place.
     fn store_artifact(&self, artifact: &Artifact, content: &[u8]) -> Result<(String, String)> {
         let hash: [u8; 32] = Sha256::digest(content).into();
         let relative = Layout::artifact(&hash, extension(artifact.kind, content));
-        let path = self.shared.layout.root().join(&relative);
+        let shared = &self.staging.shared;
+        let path = shared.layout.root().join(&relative);
         let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == content.len() as u64);
         if !whole {
             if let Some(folder) = path.parent() {
-                self.shared.disk.create_dir(folder)?;
+                shared.disk.create_dir(folder)?;
             }
-            self.shared.disk.write(&path, content, true)?;
+            shared.disk.write(&path, content, true)?;
         }
         Ok((hex(&hash), relative))
     }
@@ -294,11 +267,9 @@ impl RecordSink for Writer {
 impl Drop for Writer {
     /// Removes what was not committed. What a crash leaves is removed by the next writer.
     fn drop(&mut self) {
-        for segment in &self.pending {
-            let _ = self
-                .shared
-                .disk
-                .remove(&unfinished(&self.shared, &segment.path));
+        let shared = &self.staging.shared;
+        for segment in &self.staging.pending {
+            let _ = shared.disk.remove(&unfinished(shared, &segment.path));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod check;
+pub mod compact;
 pub mod info;
 pub mod ingest;
 pub mod promql;
@@ -9,6 +10,7 @@ pub mod query;
 pub mod recording;
 pub mod replay;
 pub mod report;
+pub mod retain;
 pub mod truth;
 
 use std::time::{SystemTime, UNIX_EPOCH};

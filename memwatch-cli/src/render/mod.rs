@@ -13,6 +13,7 @@ pub mod notifications_json;
 pub mod promql;
 pub mod rows;
 pub mod table;
+pub mod upkeep;
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal as _, Write};

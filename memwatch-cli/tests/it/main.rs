@@ -10,6 +10,7 @@ mod query;
 mod recorder;
 mod recording;
 mod report;
+mod upkeep;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use memwatch_core::record::Identity;
 use memwatch_core::{TimeRange, Timestamp};
 
@@ -28,6 +29,8 @@ pub struct Segment {
     pub footer: Chunk,
     /// The instances, in the order of their rows: those of one instance lie together.
     pub instances: Vec<InstanceRows>,
+    /// The file itself when it is on no disk: rows that are acknowledged and in no segment yet, as a reader sees them.
+    pub(crate) held: Option<Bytes>,
 }
 
 /// A stretch of a segment's bytes.

@@ -16,11 +16,11 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 
+use super::files::SegmentFiles;
 use super::guard::{self, Question};
 use super::message::translate;
 use super::rows::{Deadline, Rows, Threads};
@@ -225,7 +225,7 @@ fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
         .with_memory_pool(Arc::new(pool))
         .build_arc()
         .map_err(translate)?;
-    let files = LocalFileSystem::new_with_prefix(snapshot.shared.layout.root())
+    let files = SegmentFiles::new(snapshot.shared.layout.root(), snapshot)
         .map_err(|e| sql_error(e.to_string()))?;
     let url = ObjectStoreUrl::parse(STORE_URL).map_err(translate)?;
     runtime.register_object_store(url.as_ref(), Arc::new(files));

@@ -20,6 +20,7 @@
 mod bounded;
 mod engine;
 mod export;
+mod files;
 mod guard;
 mod message;
 mod rows;

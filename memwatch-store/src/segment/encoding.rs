@@ -8,11 +8,27 @@ use parquet::schema::types::ColumnPath;
 use super::{ROWS_PER_GROUP, ROWS_PER_PAGE};
 use crate::schema::{ColumnEncoding, Table};
 
-/// ZSTD level of a first flush: 2 % more bytes than level 3, 24 % faster.
-const FLUSH_LEVEL: i32 = 1;
+/// How hard a segment is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// A first flush: 2 % more bytes than level 3, 24 % faster.
+    Flush,
+    /// What stays.
+    Compacted,
+}
+
+impl Effort {
+    /// The level of ZSTD.
+    fn level(self) -> i32 {
+        match self {
+            Effort::Flush => 1,
+            Effort::Compacted => 3,
+        }
+    }
+}
 
 /// The writer's settings for a table.
-pub(super) fn properties(table: Table) -> WriterProperties {
+pub(super) fn properties(table: Table, effort: Effort) -> WriterProperties {
     let def = table.def();
     let sorting = def.key.iter().filter_map(|name| {
         let column_idx = i32::try_from(def.index_of(name)?).ok()?;
@@ -26,7 +42,7 @@ pub(super) fn properties(table: Table) -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_created_by(concat!("memwatch version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(
-            ZstdLevel::try_new(FLUSH_LEVEL).unwrap_or_default(),
+            ZstdLevel::try_new(effort.level()).unwrap_or_default(),
         ))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(ROWS_PER_PAGE)

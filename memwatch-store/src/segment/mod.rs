@@ -1,13 +1,18 @@
 //! Segments: immutable Parquet files, written in the order of their table's key.
 
+mod content;
 mod encoding;
+mod instances;
 mod reader;
 mod text;
 mod writer;
 
-pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, verify};
+pub(crate) use content::Content;
+pub(crate) use encoding::Effort;
+pub(crate) use instances::count_instances;
+pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, check_whole, verify};
 pub(crate) use text::TextColumn;
-pub(crate) use writer::{SegmentWriter, unfinished};
+pub(crate) use writer::{Place, SegmentWriter, unfinished};
 
 /// Rows of a row group.
 pub(crate) const ROWS_PER_GROUP: usize = 128 * 1024;

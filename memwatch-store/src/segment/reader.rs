@@ -1,7 +1,7 @@
 //! Reads one segment: footer once, only the pages that are asked for, each row group compared with its checksum before the first use.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
-use super::ROWS_PER_PAGE;
+use super::{Content, ROWS_PER_PAGE};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::{Error, Result, Shared};
@@ -31,6 +31,10 @@ pub(crate) struct SegmentReader {
 
 impl SegmentReader {
     pub(crate) fn open(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<SegmentReader> {
+        SegmentReader::try_open(shared, segment).map_err(|error| error.with_gap(segment))
+    }
+
+    fn try_open(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<SegmentReader> {
         let (path, mut file) = open_file(shared, segment)?;
         let metadata = match shared.cache.footer(&segment.path) {
             Some(metadata) => metadata,
@@ -66,6 +70,17 @@ impl SegmentReader {
     /// Where the file lay when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the file says of itself.
+    pub(crate) fn metadata(&self) -> &ParquetMetaData {
+        &self.metadata
+    }
+
+    /// The names of its columns, in order.
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
+        let schema = self.metadata.file_metadata().schema_descr();
+        schema.columns().iter().map(|column| column.name())
     }
 
     /// How many columns the file has: later versions of a table add some at the end.
@@ -233,10 +248,11 @@ impl SegmentReader {
         })
     }
 
-    fn verify_group(&self, file: &mut File, group: usize) -> Result<()> {
+    fn verify_group(&self, file: &mut Content, group: usize) -> Result<()> {
         let cache = &self.shared.cache;
-        if !cache.is_verified(&self.segment.path, group) {
-            check_chunk(&self.path, file, &self.segment.row_groups[group])?;
+        if self.segment.held.is_none() && !cache.is_verified(&self.segment.path, group) {
+            check_chunk(&self.path, file, &self.segment.row_groups[group])
+                .map_err(|error| error.with_gap(&self.segment))?;
             cache.keep_verified(&self.segment.path, group);
         }
         Ok(())
@@ -301,32 +317,60 @@ impl Iterator for SegmentBatches {
 
 /// Reads the whole of a segment, once per process, and compares checksums.
 pub(crate) fn verify(shared: &Arc<Shared>, segment: &Segment) -> Result<()> {
-    let all = 0..segment.row_groups.len();
+    if segment.held.is_some() {
+        return Ok(()); // It was never on a disk.
+    }
+    let mut groups = 0..segment.row_groups.len();
     let known = shared.cache.footer(&segment.path).is_some();
-    if known
-        && all
-            .clone()
-            .all(|g| shared.cache.is_verified(&segment.path, g))
-    {
+    if known && groups.all(|g| shared.cache.is_verified(&segment.path, g)) {
         return Ok(());
     }
-    let (path, mut file) = open_file(shared, segment)?;
-    check_length(&path, &file, segment)?;
-    check_chunk(&path, &mut file, &segment.footer)?;
-    for group in all {
-        check_chunk(&path, &mut file, &segment.row_groups[group])?;
+    check_whole(shared, segment)?;
+    for group in 0..segment.row_groups.len() {
         shared.cache.keep_verified(&segment.path, group);
     }
     Ok(())
 }
 
+/// Reads the whole of a segment and compares the checksums of its row groups, its footer and the file.
+pub(crate) fn check_whole(shared: &Shared, segment: &Segment) -> Result<()> {
+    let check = || {
+        let (path, mut file) = open_file(shared, segment)?;
+        check_length(&path, &file, segment)?;
+        let (mut at, mut whole) = (0, 0);
+        for chunk in segment.row_groups.iter().chain([&segment.footer]) {
+            if chunk.offset != at {
+                let expected = format!("a row group or footer at byte {at}");
+                return Err(Error::damaged(&path, expected, chunk.offset.to_string()));
+            }
+            check_chunk(&path, &mut file, chunk)?;
+            let len = usize::try_from(chunk.bytes).unwrap_or(usize::MAX);
+            whole = crc32c::crc32c_combine(whole, chunk.crc32c, len);
+            at += chunk.bytes;
+        }
+        if (at, whole) != (segment.bytes, segment.crc32c) {
+            let expected = format!(
+                "checksum {:08x} over {} bytes",
+                segment.crc32c, segment.bytes
+            );
+            let found = format!("checksum {whole:08x} over {at} bytes");
+            return Err(Error::damaged(&path, expected, found));
+        }
+        Ok(())
+    };
+    check().map_err(|error: Error| error.with_gap(segment))
+}
+
 /// Opens a segment where it lies: in its place, still unfinished (this writer's own), or replaced by a later commit.
-fn open_file(shared: &Shared, segment: &Segment) -> Result<(PathBuf, File)> {
+fn open_file(shared: &Shared, segment: &Segment) -> Result<(PathBuf, Content)> {
     let path = shared.layout.segment(&segment.path);
+    if let Some(bytes) = &segment.held {
+        return Ok((path, Content::Held(bytes.clone())));
+    }
     for suffix in ["", IN_PROGRESS, REPLACED] {
         let path = with_suffix(&path, suffix);
         match File::open(&path) {
-            Ok(file) => return Ok((path, file)),
+            Ok(file) => return Ok((path, Content::File(file))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io(&path, "open")(e)),
         }
@@ -338,8 +382,8 @@ fn open_file(shared: &Shared, segment: &Segment) -> Result<(PathBuf, File)> {
     ))
 }
 
-fn check_length(path: &Path, file: &File, segment: &Segment) -> Result<()> {
-    let found = file.metadata().map_err(Error::io(path, "read"))?.len();
+fn check_length(path: &Path, file: &Content, segment: &Segment) -> Result<()> {
+    let found = file.size().map_err(Error::io(path, "read"))?;
     if found == segment.bytes {
         Ok(())
     } else {
@@ -351,17 +395,16 @@ fn check_length(path: &Path, file: &File, segment: &Segment) -> Result<()> {
     }
 }
 
-fn check_chunk(path: &Path, file: &mut File, chunk: &Chunk) -> Result<()> {
+fn check_chunk(path: &Path, file: &mut Content, chunk: &Chunk) -> Result<()> {
     let mut left = chunk.bytes;
     let mut crc = 0;
     let mut buffer = vec![0; 128 * 1024];
-    file.seek(SeekFrom::Start(chunk.offset))
-        .map_err(Error::io(path, "read"))?;
+    let mut bytes = file.from(chunk.offset).map_err(Error::io(path, "read"))?;
     while left > 0 {
         let ask = buffer
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
-        match file
+        match bytes
             .read(&mut buffer[..ask])
             .map_err(Error::io(path, "read"))?
         {

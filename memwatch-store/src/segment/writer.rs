@@ -4,18 +4,28 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use memwatch_core::record::Identity;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::encoding::properties;
-use super::{ROWS_PER_GROUP, TextColumn};
+use super::{Effort, ROWS_PER_GROUP, count_instances};
 use crate::layout::{Day, IN_PROGRESS, SegmentPath, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::schema::Table;
 use crate::{Error, Result, Shared};
+
+/// Where a segment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In its folder, under an unfinished name.
+    Disk,
+    /// In memory, for the readers of one snapshot.
+    Memory,
+}
 
 /// A segment being written.
 pub(crate) struct SegmentWriter<'a> {
@@ -32,20 +42,27 @@ impl<'a> SegmentWriter<'a> {
     /// Begins a segment; its folder is made when it is missing.
     pub(crate) fn create(
         shared: &'a Shared,
-        table: Table,
-        day: Day,
+        place: Place,
+        effort: Effort,
+        (table, day): (Table, Day),
         schema: SchemaRef,
     ) -> Result<SegmentWriter<'a>> {
         let path = SegmentPath::new(table, day);
         let file = unfinished(shared, &path);
-        if let Some(folder) = file.parent() {
-            shared.disk.create_dir(folder)?;
-        }
-        let sink = Checksummed::new(shared.disk.create(&file, false)?);
+        let sink = match place {
+            Place::Memory => Sink::Memory(Vec::new()),
+            Place::Disk => {
+                if let Some(folder) = file.parent() {
+                    shared.disk.create_dir(folder)?;
+                }
+                Sink::File(shared.disk.create(&file, false)?)
+            }
+        };
+        let sink = Checksummed::new(sink);
         // Without the embedded Arrow schema: other readers then see plain strings, and half of the panics that damaged files cause
         // in Arrow readers come from decoding it.
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(table))
+            .with_properties(properties(table, effort))
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(sink, schema, options)
             .map_err(Error::parquet(&file))?;
@@ -60,9 +77,20 @@ impl<'a> SegmentWriter<'a> {
         })
     }
 
+    /// About how many bytes it has so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        let sink = self.writer.inner();
+        sink.whole_bytes + sink.chunk_bytes + self.writer.in_progress_size() as u64
+    }
+
+    /// The instance of its last row.
+    pub(crate) fn last_instance(&self) -> Option<&Identity> {
+        self.instances.last().map(|i| &i.identity)
+    }
+
     /// Adds rows, all columns of them, that follow those before in the order of the table's key.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.count_instances(batch)?;
+        count_instances(&mut self.instances, batch)?;
         let mut from = 0;
         while from < batch.num_rows() {
             let take = (batch.num_rows() - from).min(ROWS_PER_GROUP - self.rows_in_group);
@@ -90,48 +118,6 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    fn count_instances(&mut self, batch: &RecordBatch) -> Result<()> {
-        let column = |name: &str| batch.column_by_name(name).map(AsRef::as_ref);
-        let text = |name: &str| column(name).and_then(TextColumn::new);
-        let ts = column("ts").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let (Some(service), Some(instance), Some(ts)) = (text("service"), text("instance"), ts)
-        else {
-            let found = "a batch without them".to_owned();
-            return Err(Error::Value {
-                field: "ts",
-                expected: "ts, service and instance",
-                found,
-            });
-        };
-        for (row, at) in ts.values().iter().enumerate() {
-            let known = if row == 0 {
-                self.instances.last().is_some_and(|last| {
-                    *last.identity.service == *service.value(0)
-                        && *last.identity.instance == *instance.value(0)
-                })
-            } else {
-                service.same(row - 1, row) && instance.same(row - 1, row)
-            };
-            match self.instances.last_mut() {
-                Some(last) if known => {
-                    last.min_us = last.min_us.min(*at);
-                    last.max_us = last.max_us.max(*at);
-                    last.rows += 1;
-                }
-                _ => self.instances.push(InstanceRows {
-                    identity: Identity {
-                        service: service.value(row).into(),
-                        instance: instance.value(row).into(),
-                    },
-                    min_us: *at,
-                    max_us: *at,
-                    rows: 1,
-                }),
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the segment: durable, but still under its unfinished name.
     pub(crate) fn finish(mut self) -> Result<Segment> {
         if self.rows_in_group > 0 {
@@ -142,7 +128,13 @@ impl<'a> SegmentWriter<'a> {
         let sink = self.writer.inner_mut();
         let footer = sink.end_chunk();
         let whole = sink.whole;
-        self.shared.disk.sync(&sink.file, &self.file)?;
+        let held = match &mut sink.out {
+            Sink::Memory(bytes) => Some(Bytes::from(std::mem::take(bytes))),
+            Sink::File(file) => {
+                self.shared.disk.sync(file, &self.file)?;
+                None
+            }
+        };
         let instances = self.instances;
         Ok(Segment {
             path: self.path,
@@ -154,6 +146,7 @@ impl<'a> SegmentWriter<'a> {
             row_groups: self.row_groups,
             footer,
             instances,
+            held,
         })
     }
 }
@@ -163,9 +156,15 @@ pub(crate) fn unfinished(shared: &Shared, path: &SegmentPath) -> PathBuf {
     with_suffix(&shared.layout.segment(path), IN_PROGRESS)
 }
 
-/// A file that counts and sums what goes into it.
+/// Where the bytes go.
+enum Sink {
+    File(File),
+    Memory(Vec<u8>),
+}
+
+/// Counts and sums what goes into it.
 struct Checksummed {
-    file: File,
+    out: Sink,
     /// Of the bytes since the last chunk ended.
     chunk: u32,
     chunk_bytes: u64,
@@ -175,9 +174,9 @@ struct Checksummed {
 }
 
 impl Checksummed {
-    fn new(file: File) -> Checksummed {
+    fn new(out: Sink) -> Checksummed {
         Checksummed {
-            file,
+            out,
             chunk: 0,
             chunk_bytes: 0,
             whole: 0,
@@ -203,13 +202,19 @@ impl Checksummed {
 
 impl Write for Checksummed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = match &mut self.out {
+            Sink::File(file) => file.write(bytes)?,
+            Sink::Memory(held) => held.write(bytes)?,
+        };
         self.chunk = crc32c::crc32c_append(self.chunk, &bytes[..written]);
         self.chunk_bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        match &mut self.out {
+            Sink::File(file) => file.flush(),
+            Sink::Memory(_) => Ok(()),
+        }
     }
 }

@@ -9,14 +9,14 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::Rows;
 use memwatch_core::record::Identity;
 
-use super::Writer;
+use super::Staging;
 use crate::Result;
 use crate::buffer::{Columns, buffer_schema};
 use crate::identity::{distinct, keys, payloads, stretches};
 use crate::layout::Day;
 use crate::manifest::{InstanceRows, Segment};
 use crate::schema::Table;
-use crate::segment::{ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, Wanted, unfinished};
+use crate::segment::{Effort, ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, Wanted};
 
 /// Rows of one day in the order of their keys.
 struct NewRows<'a> {
@@ -56,7 +56,7 @@ struct Match {
     stored: usize,
 }
 
-impl Writer {
+impl Staging {
     /// Writes a table's buffer.
     pub(super) fn flush(&mut self, table: Table) -> Result<()> {
         let buffer = &mut self.buffers[table.index()];
@@ -110,7 +110,13 @@ impl Writer {
         if fresh.is_empty() {
             return Ok(());
         }
-        let mut writer = SegmentWriter::create(&self.shared, new.table, day, new.batch.schema())?;
+        let mut writer = SegmentWriter::create(
+            &self.shared,
+            self.place,
+            Effort::Flush,
+            (new.table, day),
+            new.batch.schema(),
+        )?;
         for rows in fresh.chunks(ROWS_PER_PAGE) {
             writer.write(&take_record_batch(
                 new.batch,
@@ -126,11 +132,7 @@ impl Writer {
         let extents = new.extents();
         let by_day = new.table.def().key_has_ts();
         let candidates: Vec<Arc<Segment>> = self
-            .state
-            .of(new.table)
-            .iter()
-            .filter(|s| !self.removed.contains(&s.path))
-            .chain(self.pending.iter().filter(|s| s.path.table == new.table))
+            .live(new.table)
             .filter(|s| !by_day || s.path.day == day)
             .cloned()
             .collect();
@@ -197,15 +199,20 @@ impl Writer {
     }
 
     /// Writes a segment anew without some of its rows.
-    fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
+    pub(crate) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
         let segment = &reader.segment;
         let table = segment.path.table;
         let total = usize::try_from(segment.rows).unwrap_or(usize::MAX);
         if losing.len() < total {
             let schema = buffer_schema(table);
             let all: Vec<usize> = (0..schema.fields().len()).collect();
-            let mut writer =
-                SegmentWriter::create(&self.shared, table, segment.path.day, Arc::clone(&schema))?;
+            let mut writer = SegmentWriter::create(
+                &self.shared,
+                self.place,
+                Effort::Flush,
+                (table, segment.path.day),
+                Arc::clone(&schema),
+            )?;
             let mut first = 0;
             let mut lost = losing.iter().copied().peekable();
             let whole = 0..total;
@@ -220,16 +227,7 @@ impl Writer {
             }
             self.pending.push(Arc::new(writer.finish()?));
         }
-        let pending = self.pending.len();
-        self.pending.retain(|s| s.path != segment.path);
-        if self.pending.len() < pending {
-            self.shared
-                .disk
-                .remove(&unfinished(&self.shared, &segment.path))?;
-        } else {
-            self.removed.insert(segment.path.clone());
-        }
-        Ok(())
+        self.discard(&segment.path)
     }
 }
 

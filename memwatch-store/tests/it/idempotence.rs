@@ -91,7 +91,7 @@ pub(crate) fn parquet_files(root: &std::path::Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-fn rows_in_files(root: &std::path::Path) -> usize {
+pub(crate) fn rows_in_files(root: &std::path::Path) -> usize {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     let rows = |path| {
         let file = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
@@ -100,7 +100,7 @@ fn rows_in_files(root: &std::path::Path) -> usize {
     parquet_files(root).into_iter().map(rows).sum()
 }
 
-fn any_row() -> impl Strategy<Value = AnyRow> {
+pub(crate) fn any_row() -> impl Strategy<Value = AnyRow> {
     // Few instants and instances, around midnight, so that rows meet.
     let at = (-4i64..4).prop_map(|n| DAY + n * 700);
     let of = (0usize..3).prop_map(identity);

@@ -1,5 +1,6 @@
 //! The store from outside.
 
+mod compaction;
 mod crash;
 mod damage;
 mod docs;

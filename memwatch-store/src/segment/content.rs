@@ -1,0 +1,63 @@
+//! The bytes of a segment: a file, or held in memory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bytes::{Buf as _, Bytes};
+use parquet::file::reader::{ChunkReader, Length};
+
+/// The bytes of a segment.
+pub(crate) enum Content {
+    /// A file on the disk.
+    File(File),
+    /// Rows that are in no file yet.
+    Held(Bytes),
+}
+
+impl Content {
+    /// How many bytes there are.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        match self {
+            Content::File(file) => Ok(file.metadata()?.len()),
+            Content::Held(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// The bytes from `offset` on.
+    pub(crate) fn from(&mut self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
+        match self {
+            Content::File(file) => {
+                file.seek(SeekFrom::Start(offset))?;
+                Ok(Box::new(file))
+            }
+            Content::Held(bytes) => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(Box::new(bytes.slice(from.min(bytes.len())..).reader()))
+            }
+        }
+    }
+}
+
+impl Length for Content {
+    fn len(&self) -> u64 {
+        self.size().unwrap_or(0)
+    }
+}
+
+impl ChunkReader for Content {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(match self {
+            Content::File(file) => Box::new(file.get_read(start)?),
+            Content::Held(bytes) => Box::new(bytes.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        match self {
+            Content::File(file) => file.get_bytes(start, length),
+            Content::Held(bytes) => bytes.get_bytes(start, length),
+        }
+    }
+}
