@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Labels, Matcher, Result, Window};
+use crate::{Labels, Matcher, Result, Timestamp, Window};
 
 /// The bits of Prometheus' staleness marker: a NaN that says "this series ended here".
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -46,6 +46,22 @@ pub trait SeriesReader: Sync {
     /// # Errors
     /// When the data cannot be read.
     fn metric_names(&self) -> Result<Vec<Arc<str>>>;
+
+    /// The earliest instant at which there may be a sample; `None` when that is not known, or there is none.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn begins(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// As [`select`](SeriesReader::select), where nobody will ask for these samples again, so that none need be kept.
+    ///
+    /// # Errors
+    /// As [`select`](SeriesReader::select).
+    fn select_once(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        self.select(matchers, window)
+    }
 }
 
 /// Series held in memory, for tests and small inputs.
@@ -88,5 +104,10 @@ impl SeriesReader for MemorySeries {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    fn begins(&self) -> Result<Option<Timestamp>> {
+        let first = self.series.iter().filter_map(|s| s.at_ns.first()).min();
+        Ok(first.map(|at| Timestamp(*at)))
     }
 }

@@ -216,6 +216,15 @@ impl SeriesReader for Reading<'_> {
     fn metric_names(&self) -> Result<Vec<Arc<str>>> {
         self.base.metric_names()
     }
+
+    fn begins(&self) -> Result<Option<Timestamp>> {
+        self.base.begins()
+    }
+
+    /// The recording alone: what rules give begins with the replay.
+    fn select_once(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        self.base.select_once(matchers, window)
+    }
 }
 
 impl Entry {

@@ -138,7 +138,7 @@ pub(super) fn replay(
         let mut cells = 0;
         for part in &plan.parts {
             if part.stepwise {
-                run_stepwise(file, part, &mut runners, chunk, options, &reading)?;
+                run_stepwise(file, part, &mut runners, chunk, options, &reading, &session)?;
             } else {
                 for runner in &mut runners[part.groups[0]] {
                     let steps = within(runner.steps, chunk);
@@ -187,6 +187,7 @@ fn run_stepwise(
     chunk: TimeRange,
     options: &EvalOptions,
     reading: &Reading<'_>,
+    session: &Session,
 ) -> Result<()> {
     let mut times: Vec<(Timestamp, usize)> = Vec::new();
     for &group in &part.groups {
@@ -212,7 +213,7 @@ fn run_stepwise(
     times.sort_unstable();
     for (at, group) in times {
         for runner in &mut runners[group] {
-            runner.run(Some(Steps::instant(at)), options, reading, None)?;
+            runner.run(Some(Steps::instant(at)), options, reading, Some(session))?;
         }
     }
     Ok(())
@@ -313,7 +314,7 @@ impl<'f> Runner<'f> {
         let mut pieces = Vec::new();
         if self.instants {
             for at in at.iter() {
-                self.pieces(Steps::instant(at), options, reading, None, &mut pieces)?;
+                self.pieces(Steps::instant(at), options, reading, session, &mut pieces)?;
             }
         } else {
             self.pieces(at, options, reading, session, &mut pieces)?;

@@ -54,13 +54,8 @@ fn evaluate_in(
     session: Option<&Session>,
 ) -> Result<Evaluated> {
     let evaluator = Evaluator {
-        expr,
-        reader,
-        options,
         session,
-        steps,
-        query_range: options.query_range.unwrap_or((steps.start, steps.end)),
-        annotations: RefCell::default(),
+        ..Evaluator::alone(expr, steps, reader, options)
     };
     evaluator.check_steps(steps, expr.root.span)?;
     let value = evaluator.top()?;
@@ -81,6 +76,47 @@ pub(crate) struct Evaluator<'a> {
     pub(super) steps: Steps,
     pub(super) query_range: (Timestamp, Timestamp),
     annotations: RefCell<Vec<Annotation>>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn alone(
+        expr: &'a Expr,
+        steps: Steps,
+        reader: &'a dyn SeriesReader,
+        options: &'a EvalOptions,
+    ) -> Evaluator<'a> {
+        Evaluator {
+            expr,
+            reader,
+            options,
+            session: None,
+            steps,
+            query_range: options.query_range.unwrap_or((steps.start, steps.end)),
+            annotations: RefCell::default(),
+        }
+    }
+
+    /// For parts of an expression that are looked at one by one.
+    pub(super) fn new(
+        expr: &'a Expr,
+        steps: Steps,
+        reader: &'a dyn SeriesReader,
+        options: &'a EvalOptions,
+        session: &'a Session,
+    ) -> Evaluator<'a> {
+        Evaluator {
+            session: Some(session),
+            ..Evaluator::alone(expr, steps, reader, options)
+        }
+    }
+
+    /// Evaluates parts of the same expression at other times from another reader, sharing nothing.
+    pub(super) fn aside(&'a self, reader: &'a dyn SeriesReader, steps: Steps) -> Evaluator<'a> {
+        Evaluator {
+            query_range: self.query_range,
+            ..Evaluator::alone(self.expr, steps, reader, self.options)
+        }
+    }
 }
 
 impl Evaluator<'_> {

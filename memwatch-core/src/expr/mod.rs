@@ -14,6 +14,7 @@ mod bits;
 mod check;
 mod error;
 mod eval;
+mod folds;
 mod functions;
 mod hash;
 mod history;
@@ -39,8 +40,10 @@ pub use ast::{
 pub use bits::Bits;
 pub use error::{ExprError, Span};
 pub use eval::{evaluate, evaluate_with};
+pub use folds::Memory;
 pub use functions::{
-    DescribedOptions, Function, RULE_FUNCTIONS, all as all_functions, find as find_function,
+    DescribedOptions, Function, RULE_FUNCTIONS, Surprise, all as all_functions, baseline_memories,
+    explain_baselines, find as find_function,
 };
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};

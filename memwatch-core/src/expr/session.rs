@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ast::{AtModifier, Node, NodeKind, TimeShift};
+use super::folds::Folds;
 use super::rows::Val;
 use super::{Annotation, Expr};
 use crate::Steps;
@@ -30,6 +31,8 @@ pub struct Session {
     /// The most uses of a part in any cadence.
     most_uses: Vec<usize>,
     round: Mutex<Round>,
+    /// What remembers more than a round.
+    folds: Folds,
 }
 
 #[derive(Debug, Default)]
@@ -65,11 +68,18 @@ impl Session {
         self.use_part(&expr.root, cadence);
     }
 
+    /// What remembers all of the recording, from round to round.
+    pub(super) fn folds(&self) -> &Folds {
+        &self.folds
+    }
+
     /// The next round begins: what is kept of the last is dropped.
     pub fn next_round(&self) {
         let mut round = self.round();
         round.kept.clear();
         round.values = 0;
+        drop(round);
+        self.folds.next_round();
     }
 
     /// How many values are kept.

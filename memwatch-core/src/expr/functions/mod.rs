@@ -2,6 +2,7 @@
 //!
 //! A function of a window is a kernel over one series ([`window::WindowKernel`]); everything else is given the whole call.
 
+mod baseline_deviation;
 mod calendar;
 mod call_options;
 mod counters;
@@ -28,6 +29,7 @@ use super::rows::Val;
 use super::{Node, Span, ValueType};
 use crate::{Result, Steps};
 
+pub use baseline_deviation::{Surprise, baseline_memories, explain_baselines};
 pub use call_options::DescribedOptions;
 pub(super) use info::TARGET_INFO;
 pub(super) use labels::grouped;
@@ -91,6 +93,7 @@ const TEXT: ValueType = ValueType::Text;
 /// What memwatch adds to PromQL.
 pub static RULE_FUNCTIONS: &[Function] = &[
     growth::GROWTH,
+    baseline_deviation::BASELINE_DEVIATION,
     robust_z::ROBUST_Z,
     ewma::EWMA_OVER_TIME,
     line_deviation::LINE_DEVIATION,
