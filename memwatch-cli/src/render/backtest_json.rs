@@ -470,6 +470,7 @@ fn hole<'a>(outcome: &'a Outcome, hole: &'a Hole) -> HoleJson<'a> {
         HoleReason::NotRecorded(missing) => ("not_recorded", missing, None),
         HoleReason::NeverTogether => ("never_together", &[], None),
         HoleReason::Gap => ("gap", &[], None),
+        HoleReason::WarmingUp => ("warming_up", &[], None),
         HoleReason::Failed(message) => ("failed", &[], Some(message.as_str())),
     };
     HoleJson {

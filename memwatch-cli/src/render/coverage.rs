@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 
-use memwatch_core::backtest::{HoleReason, Outcome};
+use memwatch_core::backtest::{Hole, HoleReason, Outcome};
 
 use super::backtest::{Clock, lasted, some, title};
 use super::table::Style;
@@ -45,6 +45,7 @@ pub fn sentences(outcome: &Outcome, clock: &Clock) -> Vec<String> {
     let mut by_hole: BTreeMap<(Names, Option<Arc<str>>), Vec<usize>> = BTreeMap::new();
     let mut lines = Vec::new();
     let mut gaps = Vec::new();
+    let mut warming: BTreeMap<usize, Vec<&Hole>> = BTreeMap::new();
     for hole in &outcome.coverage {
         match (&hole.reason, hole.rule) {
             (HoleReason::NotRecorded(names), Some(rule)) => by_hole
@@ -55,6 +56,7 @@ pub fn sentences(outcome: &Outcome, clock: &Clock) -> Vec<String> {
                 .entry((Vec::new(), hole.service.clone()))
                 .or_default()
                 .push(rule),
+            (HoleReason::WarmingUp, Some(rule)) => warming.entry(rule).or_default().push(hole),
             (HoleReason::Failed(message), Some(rule)) => lines.push(format!(
                 "{}: {} evaluations failed: {message}",
                 outcome.rules[rule].name,
@@ -85,6 +87,9 @@ pub fn sentences(outcome: &Outcome, clock: &Clock) -> Vec<String> {
             some(services.iter().map(AsRef::as_ref), 4),
         ));
     }
+    for (rule, holes) in warming {
+        lines.push(warm_up(outcome, rule, &holes));
+    }
     for rule in &outcome.rules {
         if let Some(warning) = rule.warnings.first() {
             lines.push(format!("{}: {warning}", rule.name));
@@ -112,6 +117,28 @@ pub fn sentences(outcome: &Outcome, clock: &Clock) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// How long the baselines of a rule were warming up, as a share of what was recorded in the range, and how much they remembered at its
+/// beginning.
+fn warm_up(outcome: &Outcome, rule: usize, holes: &[&Hole]) -> String {
+    let baselines = || outcome.baselines.iter().filter(|b| b.rule == rule);
+    let (samples, warming) = baselines().fold((0, 0), |(samples, warming), b| {
+        (samples + b.samples, warming + b.warming)
+    });
+    let history = baselines().map(|b| b.history).max().unwrap_or_default();
+    let services: BTreeSet<&str> = holes.iter().filter_map(|h| h.service.as_deref()).collect();
+    format!(
+        "{}: its baselines were warming up for {} of {} samples ({}); they began with {}",
+        outcome.rules[rule].name,
+        grouped(warming),
+        grouped(samples),
+        some(services.into_iter(), 4),
+        match history.0 {
+            0 => "no history".to_owned(),
+            _ => format!("up to {} of history", lasted(history)),
+        }
+    )
 }
 
 /// Lines of at most `width` characters, broken at spaces.

@@ -39,6 +39,8 @@ pub enum HoleReason {
     NeverTogether,
     /// The process was not recorded for a while.
     Gap,
+    /// A baseline had not seen enough yet.
+    WarmingUp,
     /// Evaluations failed; what the first said.
     Failed(String),
 }

@@ -15,6 +15,7 @@ mod score;
 mod sightings;
 #[cfg(test)]
 mod tests;
+mod warm_up;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
+pub use warm_up::BaselineMemory;
 
 pub(crate) use plan::could_read;
 pub(crate) use sightings::who as owner;
@@ -227,6 +229,14 @@ impl<'r> Backtest<'r> {
         let mut covered =
             coverage::coverage(self.rules, range, &evaluated, &replayed.sightings, &alive);
         drop(evaluated);
+        let mut baselines = Vec::new();
+        for (index, warmth) in replayed.warmth.iter().enumerate() {
+            let offset = flat[index].1.query_offset;
+            let (blind, holes) = warmth.holes(index, runs[index].steps, offset, range);
+            covered.unknown[index] = covered.unknown[index].max(blind);
+            covered.holes.extend(holes);
+            baselines.extend(warmth.memories(index, range));
+        }
         let mut rules = Vec::new();
         let mut alerts: Vec<(Alert, Vec<HandOver>)> = Vec::new();
         for (index, ((_, group, rule), run)) in flat.iter().zip(runs).enumerate() {
@@ -309,6 +319,7 @@ impl<'r> Backtest<'r> {
             alerts,
             notified,
             coverage: covered.holes,
+            baselines,
             services: services.into_iter().filter(|s| !s.is_empty()).collect(),
             score,
         })

@@ -8,6 +8,7 @@ use crate::{Labels, Nanos, TimeRange, Timestamp};
 use super::coverage::Hole;
 use super::notified::Notified;
 use super::score::Scored;
+use super::warm_up::BaselineMemory;
 
 /// What a backtest finds.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub notified: Option<Notified>,
     /// What could not be evaluated and why.
     pub coverage: Vec<Hole>,
+    /// What the baselines of rules had to go by, series by series.
+    pub baselines: Vec<BaselineMemory>,
     /// Services of which something was read, sorted.
     pub services: Vec<Arc<str>>,
     /// How the alerts agree with the incidents given; `None` without incidents or labelled services.

@@ -18,6 +18,7 @@ use super::outcome::{Alert, Ended, alert_id};
 use super::plan::{ALERTS, ALERTS_FOR_STATE, Part, Plan, RuleId, needs_instants};
 use super::reading::Reading;
 use super::sightings::Sightings;
+use super::warm_up::Warmth;
 
 /// How a replay runs; none of it changes a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(super) struct RuleRun {
 pub(super) struct Replayed {
     pub(super) rules: Vec<Vec<RuleRun>>,
     pub(super) sightings: Sightings,
+    /// For each rule, in file order, what its baselines had to go by.
+    pub(super) warmth: Vec<Warmth>,
 }
 
 /// The times at which a group is evaluated.
@@ -161,6 +164,10 @@ pub(super) fn replay(
             .map(|group| group.into_iter().map(Runner::finish).collect())
             .collect(),
         sightings: reading.into_sightings(),
+        warmth: flat(file)
+            .iter()
+            .map(|(_, _, rule)| Warmth::of(rule, options, &session))
+            .collect(),
     })
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use memwatch_core::labels::METRIC_NAME;
 use memwatch_core::record::Identity;
 use memwatch_core::series::{Series, SeriesReader};
-use memwatch_core::{Labels, MatchOp, Matcher, Window};
+use memwatch_core::{Labels, MatchOp, Matcher, Timestamp, Window};
 
 use self::frame::{Frame, micros_of};
 use self::names::{
@@ -351,6 +351,10 @@ impl SeriesReader for StoreSeries {
 
     fn metric_names(&self) -> memwatch_core::Result<Vec<Arc<str>>> {
         Ok(self.names()?.into_keys().collect())
+    }
+
+    fn begins(&self) -> memwatch_core::Result<Option<Timestamp>> {
+        Ok(self.snapshot.info().series_range().map(|range| range.start))
     }
 }
 
