@@ -379,7 +379,7 @@ impl Baseline {
                 let difference = self
                     .last_x
                     .map(|last| (x - last).abs())
-                    .filter(|d| *d > 0.0);
+                    .filter(|d| *d > 0.0 && d.is_finite());
                 self.resolution = match (self.resolution, difference) {
                     (Some(least), Some(difference)) => Some(least.min(difference)),
                     (least, difference) => least.or(difference),

@@ -421,6 +421,16 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn differences_that_overflow_are_no_resolution() {
+    let mut baseline = Baseline::new(plain());
+    for (i, value) in [f64::MAX, f64::MIN, 1.0, 2.0].into_iter().enumerate() {
+        baseline.push(i as i64 * SECOND, value);
+    }
+    let bytes = baseline.to_bytes();
+    assert_eq!(Baseline::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+}
+
+#[test]
 fn damaged_checkpoints_are_errors() {
     for options in both_forms() {
         let baseline = after_noise(options, 500);
