@@ -51,6 +51,7 @@ pub mod labels;
 pub mod record;
 pub mod report;
 pub mod rule;
+mod seeded;
 pub mod series;
 pub mod source;
 pub mod stats;

@@ -39,10 +39,17 @@ pub struct TruthArgs {
     /// Incidents to score against, instead of the store's; the services named in these files are scored
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub labels: Vec<PathBuf>,
+    /// An incident to score against, beside those of --labels or of the store: kind@start..end[@service[/instance]]; without
+    /// --labels and incidents in the store, only the services named so are scored
+    #[arg(long = "incident", value_name = "INCIDENT")]
+    pub incidents: Vec<String>,
     /// How long after an incident's end an alert still counts for it [default: one evaluation]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub grace: Option<Nanos>,
     /// How long before an incident's start an alert already counts for it
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub lead: Option<Nanos>,
+    /// How long before the impact of an incident (`impact` in its label) an alert should come: the score says how often it did
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lead_needed: Option<Nanos>,
 }

@@ -46,6 +46,7 @@ impl<'a> Replay<'a> {
             Some(labels) => Some(labels),
             None => truth::of_store(&snapshot)?,
         };
+        let truth = truth::with_marked(truth, &counts.incidents, &snapshot)?;
         Ok(Replay {
             data,
             snapshot,
@@ -82,6 +83,9 @@ impl<'a> Replay<'a> {
         }
         if let Some(lead) = self.counts.lead {
             backtest = backtest.lead(lead);
+        }
+        if let Some(needed) = self.counts.lead_needed {
+            backtest = backtest.lead_needed(needed);
         }
         backtest
     }

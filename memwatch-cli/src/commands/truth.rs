@@ -1,16 +1,16 @@
-//! What is known to have happened: from label files, or from the store.
+//! What is known to have happened: from label files, from the store, or marked on the command line.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use memwatch_core::TimeRange;
-use memwatch_core::incident::Incident;
+use memwatch_core::incident::{Incident, Marked, Verdict};
 use memwatch_core::source::{Context, read_labels};
 use memwatch_store::Snapshot;
 
-use super::say;
+use super::{now, say};
 
 /// Incidents, and whose.
 pub struct Truth {
@@ -27,6 +27,59 @@ pub fn of_store(snapshot: &Snapshot) -> anyhow::Result<Option<Truth>> {
         incidents,
         services: None,
     }))
+}
+
+/// Adds incidents that were marked on the command line. Where nothing else is known, the services that they name are scored.
+pub fn with_marked(
+    truth: Option<Truth>,
+    marked: &[String],
+    snapshot: &Snapshot,
+) -> anyhow::Result<Option<Truth>> {
+    if marked.is_empty() {
+        return Ok(truth);
+    }
+    let recorded: BTreeSet<Arc<str>> = snapshot
+        .info()
+        .processes()
+        .into_keys()
+        .map(|who| who.service)
+        .collect();
+    let mut truth = truth.unwrap_or(Truth {
+        incidents: Vec::new(),
+        services: Some(BTreeSet::new()),
+    });
+    for text in marked {
+        let marked = Marked::parse(text, now()).context("--incident")?;
+        let service = match marked.service {
+            Some(service) => service,
+            None => match (recorded.len(), recorded.first()) {
+                (1, Some(only)) => only.clone(),
+                (n, _) => bail!(
+                    "--incident {text}: expected @service at its end, because {n} services are recorded"
+                ),
+            },
+        };
+        if !recorded.contains(&service) {
+            bail!(
+                "--incident {text}: expected a recorded service, found `{service}`{}",
+                memwatch_core::suggest::closest(&service, recorded.iter().map(AsRef::as_ref))
+                    .map_or_else(String::new, |like| format!("; did you mean `{like}`?"))
+            );
+        }
+        if let Some(services) = &mut truth.services {
+            services.insert(service.clone());
+        }
+        truth.incidents.push(Incident {
+            service,
+            instance: marked.instance.unwrap_or_default(),
+            kind: marked.kind,
+            range: marked.range,
+            impact: None,
+            detail: "marked on the command line".into(),
+            verdict: Verdict::Wrong,
+        });
+    }
+    Ok(Some(truth))
 }
 
 /// What label files say; `None` without files. A line that cannot be understood is told on standard error.

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::DateTime;
-use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Score, Scored};
+use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Scored};
 use memwatch_core::rule::RuleFile;
 use memwatch_core::{Labels, Nanos, Timestamp};
 
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
-use super::{Output, clean, coverage, grouped, notifications};
+use super::{Output, clean, coverage, grouped, notifications, score};
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -44,7 +44,7 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     if let Some(scored) = &outcome.score {
         incidents(out, outcome, scored, &clock, style)?;
     }
-    rules(out, shown, style)?;
+    score::rules(out, outcome, style)?;
     alerts(out, outcome, &clock, style)?;
     notifications::text(out, outcome, &clock, style)?;
     coverage::text(out, outcome, &clock, style)?;
@@ -114,7 +114,6 @@ fn incidents(
     }
     title(out, style, "Incidents")?;
     let columns = [
-        Column::text("service"),
         Column::text("incident"),
         Column::text("start"),
         Column::number("lasts"),
@@ -134,8 +133,7 @@ fn incidents(
                 by_text += &format!(" +{more}");
             }
             vec![
-                cut(&found.incident.service, 18),
-                cut(&found.incident.kind, 20),
+                cut(&found.id, 38),
                 clock.show(found.incident.range.start),
                 lasted(found.incident.range.duration()),
                 by.first()
@@ -151,136 +149,6 @@ fn incidents(
     Ok(())
 }
 
-fn rules(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result<()> {
-    let outcome = shown.outcome;
-    title(out, style, "Rules")?;
-    let mut columns = vec![Column::text("rule"), Column::number("alerts")];
-    let scored = outcome.score.as_ref();
-    if scored.is_some() {
-        for name in [
-            "true",
-            "dup",
-            "false",
-            "other",
-            "recall",
-            "precision",
-            "detect",
-        ] {
-            columns.push(Column::number(name));
-        }
-    }
-    columns.push(Column::number("unknown"));
-    let mut rows = Vec::new();
-    let alerting = outcome.rules.iter().enumerate().filter(|(_, r)| r.alerting);
-    for (index, rule) in alerting {
-        let mut row = vec![cut(&rule.name, 32), grouped(rule.alerts)];
-        if let Some((_, score)) = scored.and_then(|s| s.rules.iter().find(|(i, _)| *i == index)) {
-            row.extend(figures(score));
-        }
-        row.push(unknown(rule.unknown, rule.errors, rule.evaluations));
-        rows.push(row);
-    }
-    if let Some(scored) = scored {
-        let mut row = vec!["all".to_owned(), grouped(outcome.alerts.len() as u64)];
-        row.extend(figures(&scored.all));
-        row.push(String::new());
-        rows.push(row);
-    }
-    write!(out, "{}", draw(&columns, &rows, style))?;
-    let recording = outcome.rules.iter().filter(|r| !r.alerting).count();
-    if recording > 0 {
-        let s = if recording == 1 { "" } else { "s" };
-        writeln!(out, "and {recording} recording rule{s}")?;
-    }
-    if let Some(scored) = scored {
-        writeln!(out, "{}", summary(&scored.all))?;
-    }
-    Ok(())
-}
-
-/// The figures over all rules, in words.
-fn summary(all: &Score) -> String {
-    let mut parts = Vec::new();
-    let share = |name: &str, value: Option<f64>, interval: Option<(f64, f64)>| {
-        let (value, (low, high)) = (value?, interval?);
-        Some(format!("{name} {value:.2} (95 %: {low:.2} to {high:.2})"))
-    };
-    parts.extend(share("recall", all.recall, all.recall_interval));
-    parts.extend(share("precision", all.precision, all.precision_interval));
-    if let (Some(skill), chance) = (all.skill, all.chance) {
-        parts.push(format!("by chance {chance:.2}, skill {skill:.2}"));
-    }
-    if let (Some(rate), Some((low, high))) = (all.false_per_series_day, all.false_interval) {
-        let per_hour = |v: f64| v / 24.0;
-        parts.push(format!(
-            "{:.2} false alerts per process-hour ({:.2} to {:.2})",
-            per_hour(rate),
-            per_hour(low),
-            per_hour(high)
-        ));
-    }
-    if all.ignored + all.unscored > 0 {
-        parts.push(format!(
-            "{} counted for nothing ({} in unlabelled stretches, {} of services without labels)",
-            all.ignored + all.unscored,
-            all.ignored,
-            all.unscored
-        ));
-    }
-    wrapped(&parts, "; ")
-}
-
-/// Parts on as many lines of at most 100 characters as they need.
-fn wrapped(parts: &[String], between: &str) -> String {
-    let mut text = String::new();
-    let mut length = 0;
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            let breaks = length + between.len() + part.len() > 100;
-            text.push_str(if breaks { ";\n" } else { between });
-            length = if breaks { 0 } else { length + between.len() };
-        }
-        text.push_str(part);
-        length += part.len();
-    }
-    text
-}
-
-fn figures(score: &Score) -> [String; 7] {
-    let share = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.2}"));
-    let detect = match (score.hit, score.detect_median) {
-        (0, _) => "–".to_owned(),
-        (_, Some(median)) => lasted(median),
-        (_, None) => "missed".to_owned(),
-    };
-    [
-        grouped(score.true_alerts),
-        grouped(score.duplicates),
-        grouped(score.false_alerts),
-        grouped(score.other_kind),
-        share(score.recall),
-        share(score.precision),
-        detect,
-    ]
-}
-
-/// The share of evaluations that could say nothing.
-pub fn unknown(unknown: u64, errors: u64, evaluations: u64) -> String {
-    let blind = unknown + errors;
-    if evaluations == 0 {
-        "never run".to_owned()
-    } else if blind == 0 {
-        "0 %".to_owned()
-    } else {
-        let share = 100.0 * blind as f64 / evaluations as f64;
-        if share < 0.1 {
-            "<0.1 %".to_owned()
-        } else {
-            format!("{share:.1} %")
-        }
-    }
-}
-
 fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> anyhow::Result<()> {
     if outcome.alerts.is_empty() {
         return Ok(());
@@ -288,6 +156,7 @@ fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> a
     title(out, style, "Alerts")?;
     let scored = outcome.score.as_ref();
     let mut columns = vec![
+        Column::text("id"),
         Column::text("fired"),
         Column::number("for"),
         Column::text("rule"),
@@ -321,6 +190,7 @@ fn alerts(out: &mut Output, outcome: &Outcome, clock: &Clock, style: Style) -> a
                 Ended::Cleared(_) => "cleared".to_owned(),
             };
             let mut row = vec![
+                alert.id.to_string(),
                 clock.show(alert.fired_at),
                 end,
                 cut(&outcome.rules[alert.rule].name, 24),

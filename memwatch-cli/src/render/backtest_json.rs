@@ -5,18 +5,19 @@ use std::io::Write;
 use std::sync::Arc;
 
 use memwatch_core::backtest::{
-    Alert, AlertVerdict, Ended, Hole, HoleReason, IncidentOutcome, Outcome, RuleOutcome, Score,
-    Scored,
+    Alert, AlertVerdict, Ended, Hole, HoleReason, IncidentOutcome, Outcome, RuleOutcome,
 };
 use memwatch_core::expr::StaleAfter;
-use memwatch_core::{Nanos, TimeRange, Timestamp};
-use serde::{Serialize, Serializer};
+use memwatch_core::{Nanos, TimeRange};
+use serde::Serialize;
 
 use super::backtest::Shown;
+use super::json::{Number, Time};
 use super::notifications_json::{
     DeliveryJson, LostResolveJson, NotificationJson, ReceiverJson, SilenceJson, deliveries,
     lost_resolves, notifications, receivers, silences,
 };
+use super::score_json::{self, ScoredJson};
 use super::{Output, json};
 
 /// The schema's name and version.
@@ -102,11 +103,14 @@ struct AlertJson<'a> {
 
 #[derive(Serialize)]
 struct IncidentJson<'a> {
+    id: &'a str,
     kind: &'a str,
     service: &'a str,
     instance: &'a str,
     start: Time,
     end: Time,
+    /// When users began to feel it, where the label says so.
+    impact: Option<Time>,
     detail: &'a str,
     /// Names of the rules that caught it, the first first.
     detected_by: Vec<&'a str>,
@@ -125,55 +129,6 @@ struct DetectionJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ScoredJson<'a> {
-    services: &'a [Arc<str>],
-    series_days: f64,
-    incidents_outside_range: u64,
-    all: ScoreJson,
-    rules: Vec<RuleScoreJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct RuleScoreJson<'a> {
-    group: &'a str,
-    name: &'a str,
-    #[serde(flatten)]
-    score: ScoreJson,
-}
-
-#[derive(Serialize)]
-struct ScoreJson {
-    incidents: u64,
-    hit: u64,
-    #[serde(rename = "true")]
-    true_alerts: u64,
-    other_kind: u64,
-    duplicate: u64,
-    #[serde(rename = "false")]
-    false_alerts: u64,
-    benign: u64,
-    ignored: u64,
-    unscored: u64,
-    recall: Option<f64>,
-    recall_95: Option<(f64, f64)>,
-    precision: Option<f64>,
-    precision_95: Option<(f64, f64)>,
-    f1: Option<f64>,
-    f05: Option<f64>,
-    chance: f64,
-    skill: Option<f64>,
-    /// `null` where the quantile falls to a missed incident.
-    detect_median_s: Option<f64>,
-    detect_p90_s: Option<f64>,
-    false_per_series_day: Option<f64>,
-    false_per_series_day_95: Option<(f64, f64)>,
-    alerts_per_day: f64,
-    firing_share: f64,
-    flaps: u64,
-    storm_1h: u64,
-}
-
-#[derive(Serialize)]
 struct HoleJson<'a> {
     rule: Option<&'a str>,
     group: Option<&'a str>,
@@ -185,30 +140,6 @@ struct HoleJson<'a> {
     from: Option<Time>,
     to: Option<Time>,
     evaluations: u64,
-}
-
-/// RFC 3339 with microseconds.
-pub struct Time(pub Timestamp);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// A number; JSON has no NaN and no infinities, so these are text as in Prometheus' API.
-struct Number(f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_finite() {
-            serializer.serialize_f64(self.0)
-        } else if self.0.is_nan() {
-            serializer.serialize_str("NaN")
-        } else {
-            serializer.serialize_str(if self.0 > 0.0 { "+Inf" } else { "-Inf" })
-        }
-    }
 }
 
 /// One document.
@@ -224,7 +155,7 @@ pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
         silences: silences(outcome),
         receivers: receivers(outcome),
         incidents: incidents(outcome).collect(),
-        score: scored.map(|s| self::scored(outcome, s)),
+        score: scored.map(|s| score_json::scored(outcome, s)),
         coverage: outcome.coverage.iter().map(|h| hole(outcome, h)).collect(),
     };
     json::document(out, &document)
@@ -259,7 +190,7 @@ pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
         line(out, "coverage", &hole(outcome, one))?;
     }
     if let Some(scored) = &outcome.score {
-        line(out, "score", &self::scored(outcome, scored))?;
+        line(out, "score", &score_json::scored(outcome, scored))?;
     }
     Ok(())
 }
@@ -395,11 +326,13 @@ fn incidents(outcome: &Outcome) -> impl Iterator<Item = IncidentJson<'_>> {
         let by = &found.detected_by;
         let name = |rule: usize| &*outcome.rules[rule].name;
         IncidentJson {
+            id: &found.id,
             kind: &found.incident.kind,
             service: &found.incident.service,
             instance: &found.incident.instance,
             start: Time(found.incident.range.start),
             end: Time(found.incident.range.end),
+            impact: found.incident.impact.map(Time),
             detail: &found.incident.detail,
             detected_by: by.iter().map(|d| name(d.rule)).collect(),
             delay_s: by.first().map(|d| d.delay.as_seconds()),
@@ -414,54 +347,6 @@ fn incidents(outcome: &Outcome) -> impl Iterator<Item = IncidentJson<'_>> {
                 .collect(),
         }
     })
-}
-
-fn scored<'a>(outcome: &'a Outcome, scored: &'a Scored) -> ScoredJson<'a> {
-    ScoredJson {
-        services: &scored.services,
-        series_days: scored.series_days,
-        incidents_outside_range: scored.outside,
-        all: score(&scored.all),
-        rules: scored
-            .rules
-            .iter()
-            .map(|(index, of)| RuleScoreJson {
-                group: &outcome.rules[*index].group,
-                name: &outcome.rules[*index].name,
-                score: score(of),
-            })
-            .collect(),
-    }
-}
-
-fn score(score: &Score) -> ScoreJson {
-    ScoreJson {
-        incidents: score.incidents,
-        hit: score.hit,
-        true_alerts: score.true_alerts,
-        other_kind: score.other_kind,
-        duplicate: score.duplicates,
-        false_alerts: score.false_alerts,
-        benign: score.benign,
-        ignored: score.ignored,
-        unscored: score.unscored,
-        recall: score.recall,
-        recall_95: score.recall_interval,
-        precision: score.precision,
-        precision_95: score.precision_interval,
-        f1: score.f1,
-        f05: score.f05,
-        chance: score.chance,
-        skill: score.skill,
-        detect_median_s: score.detect_median.map(Nanos::as_seconds),
-        detect_p90_s: score.detect_p90.map(Nanos::as_seconds),
-        false_per_series_day: score.false_per_series_day,
-        false_per_series_day_95: score.false_interval,
-        alerts_per_day: score.alerts_per_day,
-        firing_share: score.firing_share,
-        flaps: score.flaps,
-        storm_1h: score.storm,
-    }
 }
 
 fn hole<'a>(outcome: &'a Outcome, hole: &'a Hole) -> HoleJson<'a> {

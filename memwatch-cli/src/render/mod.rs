@@ -12,6 +12,8 @@ pub mod notifications;
 pub mod notifications_json;
 pub mod promql;
 pub mod rows;
+pub mod score;
+pub mod score_json;
 pub mod table;
 pub mod upkeep;
 

@@ -8,7 +8,7 @@ use memwatch_core::alert::{Delivery, Integration, Message, Receiver, Refusal};
 use memwatch_core::backtest::{Notified, Outcome};
 use serde::Serialize;
 
-use super::backtest_json::Time;
+use super::json::Time;
 
 /// One message.
 #[derive(Serialize)]

@@ -281,3 +281,37 @@ fn check_points_at_what_is_wrong() {
     .ended(0);
     assert!(run.out.contains("1 of 1 incidents caught"), "{}", run.out);
 }
+
+#[test]
+fn incidents_are_marked_on_the_command_line() {
+    let dir = folder(RULES);
+    fs::remove_file(dir.path().join("rec/api/labels.json")).unwrap();
+    fs::remove_file(dir.path().join("rec/web/labels.json")).unwrap();
+    let backtest = |incident: &str| {
+        let args = [
+            "backtest",
+            "rules.toml",
+            "rec",
+            "--format",
+            "json",
+            "--incident",
+            incident,
+        ];
+        memwatch(dir.path(), &args)
+    };
+    let found = json(
+        &backtest("heap_step@2026-11-23T05:03:27Z..2026-11-23T05:03:49Z@api")
+            .ended(0)
+            .out,
+    );
+    assert_eq!(found["incidents"][0]["id"], "api/heap_step/1");
+    assert_eq!(found["incidents"][0]["detected_by"][0], "HeapLarge");
+    assert_eq!(found["score"]["services"], serde_json::json!(["api"]));
+    assert_eq!(found["score"]["severities"][0]["severity"], "P2");
+    let run = backtest("heap_step@2026-11-23T05:03:27Z..2026-11-23T05:03:49Z").ended(2);
+    assert!(run.err.contains("expected @service"), "{}", run.err);
+    let run = backtest("heap_step@2026-11-23T05:03:27Z..2026-11-23T05:03:49Z@apl").ended(2);
+    assert!(run.err.contains("did you mean `api`?"), "{}", run.err);
+    let run = backtest("heap_step@yesterday").ended(2);
+    assert!(run.err.contains("expected an incident like"), "{}", run.err);
+}

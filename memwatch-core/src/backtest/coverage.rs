@@ -268,6 +268,8 @@ pub(super) struct Evaluated<'e> {
 pub(super) struct Coverage {
     /// For each rule: how many evaluations could say nothing.
     pub(super) unknown: Vec<u64>,
+    /// For each rule: from when on it could say something about a process, where it could.
+    pub(super) ready: Vec<BTreeMap<Who, i64>>,
     pub(super) holes: Vec<Hole>,
 }
 
@@ -286,6 +288,7 @@ pub(super) fn coverage(
     }
     let mut found = Coverage {
         unknown: Vec::new(),
+        ready: Vec::new(),
         holes: Vec::new(),
     };
     for (index, evaluated) in rules.iter().enumerate() {
@@ -298,6 +301,16 @@ pub(super) fn coverage(
             None => (0, 0),
         };
         found.unknown.push(unknown);
+        let ready = |who: &Who| {
+            let met = needs.met(&seen, &|other| other == who);
+            let first = met
+                .moved(evaluated.offset, Nanos(0))
+                .0
+                .first()
+                .map(|s| s.0)?;
+            Some((who.clone(), first))
+        };
+        found.ready.push(alive.keys().filter_map(ready).collect());
         let hole = |service: Option<&Arc<str>>, whose: &dyn Fn(&Who) -> bool| {
             let mut missing = BTreeSet::new();
             needs.missing(&seen, whose, &mut missing);

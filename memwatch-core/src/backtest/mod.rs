@@ -32,7 +32,7 @@ pub use coverage::{Hole, HoleReason};
 pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
-pub use score::{AlertVerdict, Detection, IncidentOutcome, Score, Scored};
+pub use score::{AlertVerdict, Detection, IncidentOutcome, LeadTime, Reference, Score, Scored};
 pub use warm_up::BaselineMemory;
 
 pub(crate) use plan::could_read;
@@ -80,6 +80,7 @@ pub struct Backtest<'r> {
     grace: Option<Nanos>,
     lead: Nanos,
     notifications: Option<Arc<Notifications>>,
+    lead_needed: Option<Nanos>,
     chunking: Chunking,
 }
 
@@ -101,6 +102,7 @@ impl<'r> Backtest<'r> {
             grace: None,
             lead: Nanos(0),
             notifications: None,
+            lead_needed: None,
             chunking: Chunking::default(),
         }
     }
@@ -173,6 +175,13 @@ impl<'r> Backtest<'r> {
     #[must_use]
     pub fn notifications(mut self, notifications: Arc<Notifications>) -> Self {
         self.notifications = Some(notifications);
+        self
+    }
+
+    /// How long before an incident's impact an alert should come; the score then says how often it did.
+    #[must_use]
+    pub fn lead_needed(mut self, needed: Nanos) -> Self {
+        self.lead_needed = Some(needed);
         self
     }
 
@@ -287,13 +296,6 @@ impl<'r> Backtest<'r> {
             let rules: Vec<&Rule> = flat.iter().map(|(_, _, rule)| *rule).collect();
             notified::notified(config, &rules, &alerts, said, range)
         });
-        let detects: Vec<Vec<Arc<str>>> = flat
-            .iter()
-            .map(|(_, _, rule)| match rule {
-                Rule::Alerting(rule) => rule.detects.clone(),
-                Rule::Recording(_) => Vec::new(),
-            })
-            .collect();
         let score = self.incidents.as_deref().map(|incidents| {
             let truth = score::Truth {
                 incidents,
@@ -301,9 +303,20 @@ impl<'r> Backtest<'r> {
                 range,
                 grace: self.grace,
                 lead: self.lead,
+                lead_needed: self.lead_needed,
                 alive: &alive,
             };
-            score::score(&truth, &rules, &detects, &alerts)
+            let rules: Vec<score::ScoredRule<'_>> = rules
+                .iter()
+                .zip(&flat)
+                .zip(&covered.ready)
+                .map(|((outcome, (_, _, rule)), ready)| score::ScoredRule {
+                    outcome,
+                    detects: rule.alerting().map_or(&[][..], |rule| &rule.detects),
+                    ready,
+                })
+                .collect();
+            score::score(&truth, &rules, &alerts)
         });
         let services: BTreeSet<Arc<str>> = alive.keys().map(|who| who.0.clone()).collect();
         Ok(Outcome {

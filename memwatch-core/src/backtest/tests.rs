@@ -9,6 +9,7 @@ use super::*;
 use crate::alert::RuleState;
 use crate::expr::{Value, evaluate};
 use crate::labels::METRIC_NAME;
+use crate::rule::Rule;
 use crate::series::{MemorySeries, Series, stale_nan};
 use crate::{Labels, Steps, Timestamp};
 

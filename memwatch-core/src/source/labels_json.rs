@@ -126,6 +126,9 @@ struct JsonEntry<'a> {
     end: Option<Text<'a>>,
     start_unix_ns: Option<Whole>,
     end_unix_ns: Option<Whole>,
+    #[serde(borrow)]
+    impact: Option<Text<'a>>,
+    impact_unix_ns: Option<Whole>,
     at_unix_ns: Option<Whole>,
     gap_ns: Option<Whole>,
     #[serde(borrow)]
@@ -266,6 +269,9 @@ fn incident(
             found: range.end.to_string(),
         });
     }
+    let impact = (entry.impact_unix_ns.is_some() || entry.impact.is_some())
+        .then(|| time("impact", entry.impact_unix_ns, &entry.impact))
+        .transpose()?;
     let kind = entry.kind.as_ref().or(entry.what.as_ref());
     Ok(Incident {
         service: service.ok_or_else(|| missing("service", "a service"))?,
@@ -276,6 +282,7 @@ fn incident(
             .ok_or_else(|| missing("kind", "a kind of incident"))?
             .into(),
         range,
+        impact,
         detail: entry.detail.as_ref().map_or("", Text::as_str).into(),
         verdict,
     })
@@ -290,7 +297,7 @@ mod tests {
         let text = br#"{"format": "memwatch-labels/1", "service": "api", "instance": "api-0",
  "processes": [{"n": 1, "start_unix_ns": 5}, {"n": 2}],
  "incidents": [
-  {"kind": "heap_leak", "start_unix_ns": 10, "end_unix_ns": 20, "detail": "d"},
+  {"kind": "heap_leak", "start_unix_ns": 10, "end_unix_ns": 20, "impact_unix_ns": 15, "detail": "d"},
   {"kind": "heap_leak", "start": "2026-11-23T05:00:00Z", "end": "2026-11-23T04:00:00Z"},
   {"kind": "mine", "service": "other", "start": "2026-11-23T05:00:00Z", "end": "2026-11-23T06:00:00Z"},
   {"start_unix_ns": 10, "end_unix_ns": 20}],
@@ -298,6 +305,8 @@ mod tests {
  "unlabelled": [{"what": "gc_pause", "at_unix_ns": 7}, {"what": "gap", "at_unix_ns": 7, "gap_ns": 3}]}"#;
         let read = read_labels(text, &Context::default()).unwrap();
         assert_eq!(read.process_starts, [Timestamp(5)]);
+        let impacts: Vec<_> = read.incidents.iter().map(|i| i.impact).collect();
+        assert_eq!(impacts[..2], [Some(Timestamp(15)), None]);
         assert_eq!(read.identity.map(|of| of.instance), Some("api-0".into()));
         let seen: Vec<String> = read
             .incidents

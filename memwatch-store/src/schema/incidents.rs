@@ -23,6 +23,7 @@ const COLUMNS: &[Column] = &[
     unique_text("detail"),
     boolean("benign"),
     text("verdict"),
+    timestamp("impact"),
 ];
 
 pub(super) const TABLE: TableDef = TableDef {
@@ -47,6 +48,7 @@ impl Row for Incident {
             Verdict::Benign => "benign",
             Verdict::Unlabelled => "unlabelled",
         }));
+        to.timestamp(self.impact);
         to.end();
     }
 }
@@ -73,6 +75,8 @@ pub(crate) fn decode(batch: &RecordBatch) -> Vec<Incident> {
         return Vec::new();
     };
     let (detail, verdict) = (text("detail"), text("verdict"));
+    // Younger than the table: older segments lack it.
+    let impact = time("impact");
     let value = |column: Option<&arrow::array::StringArray>, row: usize| {
         column
             .filter(|c| c.is_valid(row))
@@ -88,6 +92,7 @@ pub(crate) fn decode(batch: &RecordBatch) -> Vec<Incident> {
                 start: at(start.value(row)),
                 end: at(end.value(row)),
             },
+            impact: impact.filter(|c| c.is_valid(row)).map(|c| at(c.value(row))),
             detail: Arc::from(value(detail, row)),
             verdict: match value(verdict, row).as_str() {
                 "benign" => Verdict::Benign,

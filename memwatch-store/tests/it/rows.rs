@@ -104,11 +104,13 @@ pub(crate) fn of_every_table() -> Vec<AnyRow> {
             start: Timestamp(DAY),
             end: Timestamp(DAY + 60_000 * MS),
         },
+        impact: Some(Timestamp(DAY + 30_000 * MS)),
         detail: "a map only grows, \"quoted\"".into(),
         verdict: Verdict::Wrong,
     };
     let benign = Incident {
         verdict: Verdict::Benign,
+        impact: None,
         kind: "warm-up".into(),
         ..incident.clone()
     };

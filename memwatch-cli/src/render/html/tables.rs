@@ -8,9 +8,10 @@ use super::Report;
 use super::markup::{Cell, escape, name, table, tag};
 use super::services::{jump, page_of_alert};
 use super::summary::counted;
-use crate::render::backtest::{Clock, lasted, short, unknown, was, whose};
+use crate::render::backtest::{Clock, lasted, short, was, whose};
 use crate::render::backtest_json::verdict;
 use crate::render::grouped;
+use crate::render::score::unknown;
 
 /// Alerts that are listed; the false ones first when not all fit.
 const ALERTS_MAX: usize = 1_000;
