@@ -314,8 +314,11 @@ With data also: metrics that it does not have, windows shorter than two sampling
 Exit: 0 nothing found (hints aside), 1 problems, 2 it failed.")]
 pub struct CheckArgs {
     /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)
-    #[arg(value_name = "RULES")]
-    pub rules: PathBuf,
+    #[arg(value_name = "RULES", required_unless_present = "functions")]
+    pub rules: Option<PathBuf>,
+    /// Prints every function that expressions can call, instead of checking rules
+    #[arg(long, conflicts_with_all = ["rules", "store"])]
+    pub functions: bool,
     /// A folder with a store or with raw recordings [default: --data, when there is one]
     #[arg(value_name = "DATA")]
     pub store: Option<PathBuf>,

@@ -183,7 +183,9 @@ impl Steps {
         if self.end < self.start {
             0
         } else {
-            usize::try_from((self.end.0 - self.start.0) / self.step.0 + 1).unwrap_or(usize::MAX)
+            // The distance of two times may be more than a time can hold.
+            let distance = i128::from(self.end.0) - i128::from(self.start.0);
+            usize::try_from(distance / i128::from(self.step.0) + 1).unwrap_or(usize::MAX)
         }
     }
 

@@ -10,11 +10,18 @@ use memwatch_store::Store;
 use super::recording;
 use crate::args::{CheckArgs, CheckFormat};
 use crate::exit::Answer;
-use crate::render::{Output, findings};
+use crate::render::{Output, findings, functions};
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, out: &mut Output) -> anyhow::Result<Answer> {
-    let (found, rules) = match load(&args.rules)? {
+    let Some(path) = args.rules.as_deref() else {
+        match args.format {
+            CheckFormat::Text => functions::text(out)?,
+            CheckFormat::Json => functions::json(out)?,
+        }
+        return Ok(Answer::Done);
+    };
+    let (found, rules) = match load(path)? {
         Ok(file) => {
             let rules = file.groups.iter().map(|g| g.rules.len()).sum();
             (look(args, &file)?, Some((file.groups.len(), rules)))
@@ -28,8 +35,8 @@ pub fn run(args: &CheckArgs, out: &mut Output) -> anyhow::Result<Answer> {
         }
     };
     match args.format {
-        CheckFormat::Text => findings::text(out, &args.rules, rules, &found)?,
-        CheckFormat::Json => findings::json(out, &args.rules, rules, &found)?,
+        CheckFormat::Text => findings::text(out, path, rules, &found)?,
+        CheckFormat::Json => findings::json(out, path, rules, &found)?,
     }
     let bad = found.iter().any(|f| f.level == Level::Problem);
     Ok(if bad { Answer::No } else { Answer::Done })

@@ -1,9 +1,10 @@
 //! `memwatch query --promql`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use memwatch_core::expr::{EvalOptions, evaluate, parse};
+use memwatch_core::expr::{EvalOptions, Evaluated, Expr, ExprError, Value, evaluate, parse};
 use memwatch_core::{Nanos, Steps, TimeRange};
 
 use super::{recording, say};
@@ -20,7 +21,16 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
         bail!("--promql takes no statement: `memwatch query --promql EXPR [DATA]`");
     }
     let data = args.data.or(args.sql.as_ref().map(PathBuf::from).as_ref());
-    let expr = parse(text)?;
+    let format = args.format.unwrap_or(if out.is_terminal() {
+        RowFormat::Table
+    } else {
+        RowFormat::Csv
+    });
+    let is_json = format == RowFormat::Json;
+    let expr = match parse(text) {
+        Ok(expr) => expr,
+        Err(error) => return Err(told(error.into(), false, is_json, out)?),
+    };
     let opened = recording::open(&data)?;
     let snapshot = opened.store.snapshot()?;
     let Some(whole) = snapshot.info().series_range() else {
@@ -32,17 +42,53 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
         ..EvalOptions::default()
     };
     let (steps, is_range) = steps(args, whole)?;
-    let result = evaluate(&expr, steps, &snapshot.series(), &options)?;
+    let result = evaluate(&expr, steps, &snapshot.series(), &options)
+        .and_then(|result| fits(result, &expr, is_range));
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return Err(told(error, true, is_json, out)?),
+    };
     for annotation in &result.annotations {
         say(&annotation.to_string());
     }
-    let format = args.format.unwrap_or(if out.is_terminal() {
-        RowFormat::Table
-    } else {
-        RowFormat::Csv
-    });
     promql::write(&result, steps, is_range, format, args.max_rows, out)?;
     Ok(Answer::Done)
+}
+
+/// A failure, which programs that read JSON are told in the shape of Prometheus' API too.
+fn told(
+    error: memwatch_core::Error,
+    parsed: bool,
+    is_json: bool,
+    out: &mut Output,
+) -> anyhow::Result<anyhow::Error> {
+    if let (true, memwatch_core::Error::Expr(error)) = (is_json, &error) {
+        promql::write_error(error, parsed, out)?;
+        out.flush()?;
+    }
+    Ok(error.into())
+}
+
+/// A range of one evaluation is a range none the less: no text, no windows, and in the order of labels.
+fn fits(mut result: Evaluated, expr: &Expr, is_range: bool) -> memwatch_core::Result<Evaluated> {
+    match &mut result.value {
+        Value::Text(_) | Value::Range(_) if is_range => {
+            let kind = expr.value_type().to_string();
+            return Err(memwatch_core::Error::Expr(ExprError {
+                expression: expr.text().into(),
+                span: Some(expr.root().span),
+                message: format!(
+                    "invalid expression type {kind:?} for range query, must be Scalar or instant Vector"
+                ),
+                help: None,
+            }));
+        }
+        Value::Vector(matrix) if is_range => {
+            matrix.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        _ => {}
+    }
+    Ok(result)
 }
 
 /// The evaluations, and whether they are a range. Times that are not given are the recording's.

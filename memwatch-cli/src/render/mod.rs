@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod backtest_json;
 pub mod coverage;
 pub mod findings;
+pub mod functions;
 pub mod html;
 pub mod info;
 pub mod ingest_report;

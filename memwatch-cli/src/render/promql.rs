@@ -1,17 +1,15 @@
 //! Results of PromQL: as rows, or as Prometheus' API answers.
 
-use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, Float64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use memwatch_core::expr::{AnnotationLevel, Evaluated, Value};
+use memwatch_core::expr::{AnnotationLevel, Evaluated, ExprError, Value};
 use memwatch_core::{Labels, Steps, Timestamp};
-use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{Output, rows};
 use crate::args::RowFormat;
@@ -26,8 +24,7 @@ pub fn write(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     if format == RowFormat::Json {
-        serde_json::to_writer(&mut *out, &api(result, steps, is_range))?;
-        writeln!(out)?;
+        api(result, steps, is_range, out)?;
         return Ok(());
     }
     let mut table = Table::new(&result.value);
@@ -127,103 +124,170 @@ impl Table {
     }
 }
 
-#[derive(Serialize)]
-struct Api {
-    status: &'static str,
-    data: Data,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    infos: Vec<String>,
-}
+/// How many messages of a level are given; of further ones only the number.
+const MESSAGES_MAX: usize = 10;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: &'static str,
-    result: Json,
-}
-
-/// What Prometheus answers to `query` and `query_range`.
-fn api(result: &Evaluated, steps: Steps, is_range: bool) -> Api {
-    let metric = |labels: &Labels| {
-        labels
-            .iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect::<BTreeMap<_, _>>()
+/// What Prometheus answers to `query` and `query_range`, byte for byte: order of keys, numbers and times as it writes them.
+fn api(result: &Evaluated, steps: Steps, is_range: bool, out: &mut dyn Write) -> io::Result<()> {
+    let kind = match &result.value {
+        Value::Vector(_) | Value::Scalar(_) if is_range => "matrix",
+        Value::Range(_) => "matrix",
+        Value::Vector(_) => "vector",
+        Value::Scalar(_) => "scalar",
+        Value::Text(_) => "string",
     };
-    let pair = |at: Timestamp, value: f64| json!([seconds(at), number(value)]);
-    let (result_type, data) = match &result.value {
-        Value::Vector(matrix) if is_range => {
-            let series = matrix.series.iter().map(|s| {
-                let values: Vec<Json> = s.iter().map(|(i, v)| pair(steps.at(i), v)).collect();
-                json!({ "metric": metric(&s.labels), "values": values })
-            });
-            ("matrix", series.collect())
-        }
-        Value::Vector(matrix) => {
-            let series = matrix.series.iter().filter_map(|s| {
-                let value = s.get(0)?;
-                Some(json!({ "metric": metric(&s.labels), "value": pair(steps.start, value) }))
-            });
-            ("vector", series.collect())
-        }
-        Value::Range(windows) => {
-            let series = windows.iter().map(|s| {
-                let samples = s.at_ns.iter().zip(s.values.iter());
-                let values: Vec<Json> = samples.map(|(at, v)| pair(Timestamp(*at), *v)).collect();
-                json!({ "metric": metric(&s.labels), "values": values })
-            });
-            ("matrix", series.collect())
-        }
+    write!(
+        out,
+        r#"{{"status":"success","data":{{"resultType":"{kind}","result":"#
+    )?;
+    match &result.value {
+        Value::Vector(matrix) => list(out, &matrix.series, |out, series| {
+            write!(out, r#"{{"metric":"#)?;
+            metric(out, &series.labels)?;
+            let samples = series.iter().map(|(i, value)| (steps.at(i), value));
+            let key = if is_range { "values" } else { "value" };
+            write!(out, r#","{key}":"#)?;
+            if is_range {
+                list(out, samples, |out, (at, value)| pair(out, at, value))?;
+            } else {
+                samples
+                    .take(1)
+                    .try_for_each(|(at, value)| pair(out, at, value))?;
+            }
+            write!(out, "}}")
+        })?,
+        Value::Range(windows) => list(out, windows, |out, series| {
+            write!(out, r#"{{"metric":"#)?;
+            metric(out, &series.labels)?;
+            write!(out, r#","values":"#)?;
+            let samples = series.at_ns.iter().zip(series.values.iter());
+            list(out, samples, |out, (at, value)| {
+                pair(out, Timestamp(*at), *value)
+            })?;
+            write!(out, "}}")
+        })?,
         // A scalar over a range is a series without labels.
         Value::Scalar(values) if is_range => {
-            let values: Vec<Json> = values
-                .iter()
-                .enumerate()
-                .map(|(i, v)| pair(steps.at(i), *v))
-                .collect();
-            ("matrix", json!([{ "metric": {}, "values": values }]))
+            write!(out, r#"[{{"metric":{{}},"values":"#)?;
+            list(out, values.iter().enumerate(), |out, (i, value)| {
+                pair(out, steps.at(i), *value)
+            })?;
+            write!(out, "}}]")?;
         }
-        Value::Scalar(values) => (
-            "scalar",
-            values.first().map_or(Json::Null, |v| pair(steps.start, *v)),
-        ),
-        Value::Text(text) => ("string", json!([seconds(steps.start), text])),
-    };
-    let messages = |level| {
+        Value::Scalar(values) => pair(
+            out,
+            steps.start,
+            values.first().copied().unwrap_or(f64::NAN),
+        )?,
+        Value::Text(text) => write!(out, "[{},{}]", seconds(steps.start), quoted(text))?,
+    }
+    write!(out, "}}")?;
+    let levels = [
+        (AnnotationLevel::Warning, "warnings", "warning"),
+        (AnnotationLevel::Info, "infos", "info"),
+    ];
+    for (level, key, word) in levels {
         let of_level = result.annotations.iter().filter(|a| a.level == level);
-        of_level.map(ToString::to_string).collect()
-    };
-    Api {
-        status: "success",
-        data: Data {
-            result_type,
-            result: data,
-        },
-        warnings: messages(AnnotationLevel::Warning),
-        infos: messages(AnnotationLevel::Info),
+        let mut texts: Vec<String> = of_level.map(ToString::to_string).collect();
+        if texts.is_empty() {
+            continue;
+        }
+        let omitted = texts.len().saturating_sub(MESSAGES_MAX);
+        texts.truncate(MESSAGES_MAX);
+        if omitted > 0 {
+            texts.push(format!("{omitted} more {word} annotations omitted"));
+        }
+        write!(out, r#","{key}":"#)?;
+        list(out, &texts, |out, text| write!(out, "{}", quoted(text)))?;
     }
+    writeln!(out, "}}")
 }
 
-/// Seconds since the epoch with milliseconds, as Prometheus prints times: a whole number when it is one.
-fn seconds(at: Timestamp) -> Json {
-    let ms = at.0.div_euclid(1_000_000);
-    if ms % 1_000 == 0 {
-        json!(ms / 1_000)
+/// Why there is no answer, as Prometheus' API says it.
+pub fn write_error(error: &ExprError, parsed: bool, out: &mut Output) -> io::Result<()> {
+    let (kind, message) = if parsed {
+        ("execution", error.message.clone())
     } else {
-        json!(ms as f64 / 1e3)
+        let (line, column) = error
+            .span
+            .unwrap_or_default()
+            .line_column(&error.expression);
+        let message = error.message.trim_start_matches("parse error: ");
+        let message =
+            format!("invalid parameter \"query\": {line}:{column}: parse error: {message}");
+        ("bad_data", message)
+    };
+    writeln!(
+        out,
+        r#"{{"status":"error","errorType":"{kind}","error":{}}}"#,
+        quoted(&message)
+    )
+}
+
+/// `[a,b]`
+fn list<T>(
+    out: &mut dyn Write,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut dyn Write, T) -> io::Result<()>,
+) -> io::Result<()> {
+    out.write_all(b"[")?;
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.write_all(b",")?;
+        }
+        write(out, item)?;
+    }
+    out.write_all(b"]")
+}
+
+fn metric(out: &mut dyn Write, labels: &Labels) -> io::Result<()> {
+    out.write_all(b"{")?;
+    for (i, (name, value)) in labels.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        write!(out, "{comma}{}:{}", quoted(name), quoted(value))?;
+    }
+    out.write_all(b"}")
+}
+
+fn pair(out: &mut dyn Write, at: Timestamp, value: f64) -> io::Result<()> {
+    write!(out, r#"[{},"{}"]"#, seconds(at), number(value))
+}
+
+fn quoted(text: &str) -> Json {
+    Json::from(text)
+}
+
+/// Seconds since the epoch: a whole number, or one with three digits after the point.
+fn seconds(at: Timestamp) -> String {
+    let ms = at.0.div_euclid(1_000_000);
+    let sign = if ms < 0 { "-" } else { "" };
+    let (whole, rest) = (ms.unsigned_abs() / 1_000, ms.unsigned_abs() % 1_000);
+    if rest == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{rest:03}")
     }
 }
 
-/// As Prometheus prints values: shortest, without exponent.
+/// The shortest digits that read back as the value; very small and very large ones with an exponent, as Go writes it.
 fn number(value: f64) -> String {
     if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        value.to_string()
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
+        return value.to_string();
+    }
+    let text = format!("{value:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => {
+            let exponent: i32 = exponent.parse().unwrap_or_default();
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        None => text,
     }
 }
 
@@ -236,20 +300,28 @@ mod tests {
         for (value, text) in [
             (1.0, "1"),
             (0.1, "0.1"),
-            (1e21, "1000000000000000000000"),
+            (123_456_789.25, "123456789.25"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (-1.5e300, "-1.5e+300"),
+            (1e-6, "0.000001"),
+            (9.5e-7, "9.5e-07"),
+            (5e-324, "5e-324"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
             (-0.0, "-0"),
         ] {
             assert_eq!(number(value), text);
         }
-        assert_eq!(
-            seconds(Timestamp(1_795_410_242_000_000_000)).to_string(),
-            "1795410242"
-        );
-        assert_eq!(
-            seconds(Timestamp(1_795_410_242_250_000_000)).to_string(),
-            "1795410242.25"
-        );
+        for (ms, text) in [
+            (1_795_410_242_000, "1795410242"),
+            (1_795_410_242_250, "1795410242.250"),
+            (1_795_410_242_005, "1795410242.005"),
+            (-1_500, "-1.500"),
+            (-1, "-0.001"),
+        ] {
+            assert_eq!(seconds(Timestamp(ms * 1_000_000)), text);
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Aggregations: groups are settled once per series, then each group runs over its rows.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use super::ast::{Aggregate, AggregateOp, Grouping};
 use super::eval::Evaluator;
 use super::functions::warn_of_quantiles;
@@ -23,10 +26,17 @@ impl Evaluator<'_> {
             if label.is_empty() {
                 return Err(self.fail(param.span, format!("invalid label name {label:?}")));
             }
-            let rows = group_by(a.grouping.as_ref(), input)
-                .into_iter()
-                .flat_map(|(labels, rows)| count_values(&labels, &label, &rows, steps.count()))
-                .collect();
+            let mut counted = Counted {
+                label: &label,
+                grouping: a.grouping.as_ref(),
+                steps: steps.count(),
+                rows: BTreeMap::new(),
+            };
+            for row in &input {
+                counted.add(row);
+                self.check_values(counted.rows.len(), steps, span)?;
+            }
+            let rows = counted.rows.into_values().collect();
             return Ok(Val::Vector(self.joined(rows, span)?));
         }
         let param = match &a.param {
@@ -102,14 +112,22 @@ impl Evaluator<'_> {
 
 /// Rows by group, groups in the order of their labels.
 fn group_by(grouping: Option<&Grouping>, rows: Vec<Row>) -> Vec<(Labels, Vec<Row>)> {
-    let listed = |names: &[std::sync::Arc<str>], n: &str| names.iter().any(|l| &**l == n);
-    let mut groups = super::functions::grouped(rows, |labels| match grouping {
+    let mut groups = super::functions::grouped(rows, |labels| group_labels(grouping, labels));
+    groups.sort_by(|a, b| a.0.cmp(&b.0));
+    groups
+}
+
+/// The labels of the group that a series belongs to.
+fn group_labels(grouping: Option<&Grouping>, labels: &Labels) -> Labels {
+    match grouping {
         None => Labels::default(),
         Some(Grouping::Only(names)) => labels.filter(|n| listed(names, n)),
         Some(Grouping::Except(names)) => labels.filter(|n| n != METRIC_NAME && !listed(names, n)),
-    });
-    groups.sort_by(|a, b| a.0.cmp(&b.0));
-    groups
+    }
+}
+
+fn listed(names: &[Arc<str>], name: &str) -> bool {
+    names.iter().any(|listed| &**listed == name)
 }
 
 /// One row for the group.
@@ -263,15 +281,32 @@ fn sampled(param: &[f64], rows: &[Row]) -> Vec<Row> {
     kept
 }
 
-/// A row for each value that occurs in the group.
-fn count_values(group: &Labels, label: &str, rows: &[Row], steps: usize) -> Vec<Row> {
-    let mut by_value: std::collections::BTreeMap<String, Row> = std::collections::BTreeMap::new();
-    for row in rows {
-        for (step, value) in row.present.iter().map(|step| (step, row.values[step])) {
-            let text = decimal(value);
-            let counted = by_value
-                .entry(text)
-                .or_insert_with_key(|text| Row::empty(group.with(label, text), steps));
+/// `count_values`: a row for each value that occurs in a group.
+///
+/// The label with the value is there before the groups are made, so `without` it takes it away again, and one that is there is replaced.
+struct Counted<'a> {
+    label: &'a str,
+    grouping: Option<&'a Grouping>,
+    steps: usize,
+    rows: BTreeMap<Labels, Row>,
+}
+
+impl Counted<'_> {
+    fn add(&mut self, row: &Row) {
+        let mut of_value: HashMap<u64, Labels> = HashMap::new();
+        for step in row.present.iter() {
+            let value = row.values[step];
+            let labels = of_value
+                .entry(value.to_bits())
+                .or_insert_with(|| self.labels(row, &decimal(value)));
+            let steps = self.steps;
+            let counted = match self.rows.get_mut(labels) {
+                Some(counted) => counted,
+                None => self
+                    .rows
+                    .entry(labels.clone())
+                    .or_insert_with_key(|labels| Row::empty(labels.clone(), steps)),
+            };
             let before = if counted.present.get(step) {
                 counted.values[step]
             } else {
@@ -280,5 +315,15 @@ fn count_values(group: &Labels, label: &str, rows: &[Row], steps: usize) -> Vec<
             counted.set(step, before + 1.0);
         }
     }
-    by_value.into_values().collect()
+
+    fn labels(&self, row: &Row, value: &str) -> Labels {
+        let with_value = row.labels.with(self.label, value);
+        match self.grouping {
+            None => with_value.filter(|name| name == self.label),
+            Some(Grouping::Only(names)) => {
+                with_value.filter(|name| name == self.label || listed(names, name))
+            }
+            Some(except) => group_labels(Some(except), &with_value),
+        }
+    }
 }

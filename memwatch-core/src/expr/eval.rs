@@ -14,9 +14,6 @@ use super::{
 use crate::series::{Series, SeriesReader};
 use crate::{Labels, Result, Steps, Timestamp};
 
-/// More evaluations than this at once are a slip in a step, and would need gigabytes for each series.
-const MAX_STEPS: usize = 50_000_000;
-
 /// Evaluates an expression at every step. An instant is one step ([`Steps::instant`]).
 ///
 /// The result does not depend on how many steps are evaluated together, nor on the number of threads, to the last bit.
@@ -57,7 +54,7 @@ fn evaluate_in(
         session,
         ..Evaluator::alone(expr, steps, reader, options)
     };
-    evaluator.check_steps(steps, expr.root.span)?;
+    evaluator.check_values(1, steps, expr.root.span)?;
     let value = evaluator.top()?;
     let mut annotations = evaluator.annotations.into_inner();
     annotations.sort_by(|a, b| {
@@ -200,13 +197,23 @@ impl Evaluator<'_> {
         });
     }
 
-    pub(super) fn check_steps(&self, steps: Steps, span: Span) -> Result<()> {
-        if steps.count() <= MAX_STEPS {
+    /// Refuses to make so many values that a slip in a subquery's step is the likely reason.
+    pub(super) fn check_values(&self, rows: usize, steps: Steps, span: Span) -> Result<()> {
+        let most = self.options.values_max;
+        if rows.saturating_mul(steps.count()) <= most {
             return Ok(());
         }
+        let of = if rows == 1 {
+            String::new()
+        } else {
+            format!(" of {rows} series")
+        };
         Err(self.fail(
             span,
-            format!("{} evaluations at once; at most {MAX_STEPS}", steps.count()),
+            format!(
+                "{} evaluations{of} at once; at most {most} values",
+                steps.count()
+            ),
         ))
     }
 

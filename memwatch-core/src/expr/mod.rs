@@ -16,6 +16,8 @@ mod error;
 mod eval;
 mod folds;
 mod functions;
+#[doc(hidden)]
+pub mod fuzz;
 mod hash;
 mod history;
 mod lex;

@@ -39,6 +39,9 @@ pub struct EvalOptions {
     pub subquery_step: Nanos,
     /// When names are removed.
     pub name_removal: NameRemoval,
+    /// How many values a part of the expression may make that does not follow from the data and the evaluations alone: steps of
+    /// subqueries times series, and values of `count_values`. More is an error rather than gigabytes. 100 million.
+    pub values_max: usize,
 }
 
 impl Default for EvalOptions {
@@ -49,6 +52,7 @@ impl Default for EvalOptions {
             query_range: None,
             subquery_step: Nanos::MINUTE,
             name_removal: NameRemoval::AtOnce,
+            values_max: 100_000_000,
         }
     }
 }

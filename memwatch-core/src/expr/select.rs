@@ -131,6 +131,10 @@ impl Evaluator<'_> {
             until: Timestamp(*last),
         };
         let series = self.read(selector, window)?;
+        if steps.count() > self.steps.count() {
+            // Within a subquery.
+            self.check_values(series.len(), steps, self.expr.root.span)?;
+        }
         let current = distinct(series.iter().map(Samples::at_ns), |at_ns| {
             current_samples(at_ns, &looks_at, lookback, self.options.stale_after)
         });
@@ -209,7 +213,7 @@ impl Evaluator<'_> {
                 step,
             };
             if inner.count() > 0 {
-                self.check_steps(inner, subquery.expr.span)?;
+                self.check_values(1, inner, subquery.expr.span)?;
                 if let Val::Vector(rows) = self.eval(&subquery.expr, inner)? {
                     series = as_samples(rows, inner);
                 }

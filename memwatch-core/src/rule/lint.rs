@@ -339,7 +339,10 @@ fn constant_operands(root: &Node) -> Vec<&Node> {
 /// Whether a part without selectors has an empty result, at several times of day and week.
 fn gives_nothing(expr: &Expr, node: &Node) -> bool {
     let part = expr.part(node);
-    let options = EvalOptions::default();
+    let options = EvalOptions {
+        values_max: 1_000_000,
+        ..EvalOptions::default()
+    };
     // Every hour of eight days: a part may look at the clock.
     let start = Timestamp(1_767_225_600_000_000_000);
     let steps = Steps {

@@ -194,8 +194,9 @@ impl Function {
         self
     }
 
-    /// The feature that is missing for it to work.
-    pub(crate) fn unsupported(&self) -> Option<&'static str> {
+    /// The feature that is missing for it to work; a call of it is refused with that name.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<&'static str> {
         match self.body {
             Body::Unsupported(feature) => Some(feature),
             _ => None,

@@ -127,7 +127,7 @@ impl Runner {
             let samples = self.series.entry(labels).or_default();
             for (i, point) in (0i64..).zip(points) {
                 if let Point::Value(value) = point {
-                    samples.insert(i * step.0, value);
+                    samples.insert(step.0.saturating_mul(i), value);
                 }
             }
         }
@@ -205,6 +205,7 @@ impl Runner {
     fn ask(&self, expr: &Expr, steps: Steps) -> crate::Result<Evaluated> {
         let options = EvalOptions {
             name_removal: NameRemoval::Delayed,
+            values_max: 1_000_000,
             ..EvalOptions::default()
         };
         evaluate(expr, steps, &self.reader(), &options)

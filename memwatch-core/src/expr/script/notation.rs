@@ -16,6 +16,9 @@ pub(super) enum Point {
     Native,
 }
 
+/// More values of one series are a slip.
+const VALUES_MAX: usize = 1_000_000;
+
 /// A number as scripts write them.
 pub(super) fn value(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -159,6 +162,9 @@ fn sequence(text: &str, points: &mut Vec<Point>) -> Result<(), String> {
         }
         _ => (text, None),
     };
+    if points.len() + times.unwrap_or(0) > VALUES_MAX {
+        return Err(format!("more than {VALUES_MAX} values"));
+    }
     if item.starts_with("{{") {
         points.resize(points.len() + times.map_or(1, |n| n + 1), Point::Native);
         return Ok(());
