@@ -12,6 +12,7 @@ use memwatch_core::Timestamp;
 use memwatch_core::record::Identity;
 
 use crate::schema::{Column, ColumnEncoding, ColumnType, Row, Table};
+use crate::wal::{Cell, Rows};
 use crate::{Error, Result};
 
 /// The columns of one table in memory.
@@ -46,6 +47,31 @@ impl Columns {
     /// About how many bytes of memory the rows take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        self.table
+    }
+
+    pub(crate) fn columns(&self) -> &[ColumnBuffer] {
+        &self.columns
+    }
+
+    /// Adds rows of this table that were read from bytes; says what was expected when their values do not fit its columns.
+    pub(crate) fn extend(&mut self, rows: &Rows<'_>, input: u32) -> Result<(), &'static str> {
+        if rows.table != self.table || rows.columns.len() != self.columns.len() {
+            return Err("rows of this table");
+        }
+        if self.inputs.last().is_none_or(|(_, last)| *last != input) {
+            self.inputs.push((self.rows, input));
+        }
+        for (column, cells) in self.columns.iter_mut().zip(&rows.columns) {
+            for cell in cells {
+                self.bytes += column.push(*cell)?;
+            }
+        }
+        self.rows += rows.rows;
+        Ok(())
     }
 
     /// Adds a row that came from that input.
@@ -171,7 +197,8 @@ pub(crate) fn buffer_schema(table: Table) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-enum ColumnBuffer {
+/// The values of one column.
+pub(crate) enum ColumnBuffer {
     Timestamp(TimestampMicrosecondBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -196,6 +223,31 @@ impl ColumnBuffer {
         }
     }
 
+    /// Adds a value; says how many bytes it takes.
+    fn push(&mut self, cell: Cell<'_>) -> Result<usize, &'static str> {
+        match (self, cell) {
+            (ColumnBuffer::Timestamp(b), Cell::Word(v)) => b.append_value(v),
+            (ColumnBuffer::Timestamp(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Int(b), Cell::Word(v)) => b.append_value(v),
+            (ColumnBuffer::Int(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Float(b), Cell::Word(v)) => {
+                b.append_value(f64::from_le_bytes(v.to_le_bytes()));
+            }
+            (ColumnBuffer::Float(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Bool(b), Cell::Bit(v)) => b.append_value(v),
+            (ColumnBuffer::Bool(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Text(b), Cell::Text(v)) => {
+                b.append_value(v);
+                return Ok(v.len() + 4);
+            }
+            (ColumnBuffer::Text(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Interned(b), Cell::Text(v)) => return Ok(b.append(Some(v))),
+            (ColumnBuffer::Interned(b), Cell::Null) => return Ok(b.append(None)),
+            _ => return Err("a value that fits its column"),
+        }
+        Ok(8)
+    }
+
     fn finish(self) -> Result<ArrayRef> {
         Ok(match self {
             ColumnBuffer::Timestamp(mut b) => Arc::new(b.finish()),
@@ -210,7 +262,7 @@ impl ColumnBuffer {
 
 /// Text that repeats: each value once, rows by number.
 #[derive(Default)]
-struct Interned {
+pub(crate) struct Interned {
     rows: Vec<Option<i32>>,
     values: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, i32>,
@@ -247,6 +299,16 @@ impl Interned {
         }
         self.rows.push(Some(self.last));
         bytes
+    }
+
+    /// The number of a row's value; `None` for NULL.
+    pub(crate) fn number(&self, row: usize) -> Option<i32> {
+        self.rows[row]
+    }
+
+    /// The values by number.
+    pub(crate) fn values(&self) -> &[Arc<str>] {
+        &self.values
     }
 
     fn finish(self) -> Result<ArrayRef> {

@@ -63,7 +63,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// A segment that is left out of an answer because it is damaged.
+/// A file that is left out of an answer because it is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {
@@ -71,12 +71,16 @@ pub struct LeftOut {
     pub file: String,
     /// What is wrong with it.
     pub problem: String,
-    /// What is missing.
-    pub gap: Gap,
+    /// What is missing; `None` when that cannot be known.
+    pub gap: Option<Gap>,
 }
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; missing: {}", self.file, self.problem, self.gap)
+        write!(f, "{}: {}", self.file, self.problem)?;
+        match &self.gap {
+            Some(gap) => write!(f, "; missing: {gap}"),
+            None => f.write_str("; missing: rows that were in no segment yet"),
+        }
     }
 }

@@ -11,8 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::layout::{new_id, with_suffix};
 use crate::{Error, Result};
 
-/// Asked before each step with its name and file; an error stops the writer there as a crash would.
-pub type StepHook = Arc<dyn Fn(&'static str, &Path) -> io::Result<()> + Send + Sync>;
+/// One step that changes the disk.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Step<'a> {
+    /// `create`, `write`, `sync`, `rename`, `link`, `remove`, `create folder`, `sync folder`.
+    pub name: &'static str,
+    /// The file or folder; of `rename` and `link` the new name.
+    pub path: &'a Path,
+    /// Of `rename` and `link` the name before.
+    pub from: Option<&'a Path>,
+}
+
+/// Asked before each step; an error stops the writer there as a crash would.
+pub type StepHook = Arc<dyn Fn(&Step<'_>) -> io::Result<()> + Send + Sync>;
 
 /// The disk below one store.
 #[derive(Clone, Default)]
@@ -31,13 +43,17 @@ impl Disk {
     }
 
     fn step(&self, name: &'static str, path: &Path) -> Result<()> {
+        self.step_from(name, path, None)
+    }
+
+    fn step_from(&self, name: &'static str, path: &Path, from: Option<&Path>) -> Result<()> {
         let Some(hook) = &self.hook else {
             return Ok(());
         };
         let asked = if self.crashed.load(Ordering::SeqCst) {
             Err(io::Error::other("crashed before"))
         } else {
-            hook(name, path)
+            hook(&Step { name, path, from })
         };
         asked.map_err(|source| {
             self.crashed.store(true, Ordering::SeqCst);
@@ -59,6 +75,12 @@ impl Disk {
         options.open(path).map_err(Error::io(path, "create"))
     }
 
+    /// Adds bytes to a file in one go; not durable yet.
+    pub(crate) fn append(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.step("write", path)?;
+        file.write_all(bytes).map_err(Error::io(path, "write"))
+    }
+
     /// Makes a file's content durable.
     pub(crate) fn sync(&self, file: &File, path: &Path) -> Result<()> {
         self.step("sync", path)?;
@@ -66,13 +88,13 @@ impl Disk {
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.step("rename", to)?;
+        self.step_from("rename", to, Some(from))?;
         fs::rename(from, to).map_err(Error::io(to, "rename"))
     }
 
     /// A second name for a file; a copy where the file system has no second names.
     pub(crate) fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.step("link", to)?;
+        self.step_from("link", to, Some(from))?;
         fs::hard_link(from, to)
             .or_else(|_| fs::copy(from, to).map(|_| ()))
             .map_err(Error::io(to, "link"))
@@ -139,9 +161,9 @@ impl Disk {
     /// [`Error::Conflict`].
     pub(crate) fn write_if_absent(&self, path: &Path, content: &[u8]) -> Result<()> {
         let unfinished = self.write_unfinished(path, content, false)?;
-        self.step("link", path)?;
+        self.step_from("link", path, Some(&unfinished))?;
         let linked = fs::hard_link(&unfinished, path);
-        let _ = fs::remove_file(&unfinished); // A left-over is swept by the next writer.
+        let _ = self.remove(&unfinished); // A left-over is swept by the next writer.
         match linked {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::Conflict {

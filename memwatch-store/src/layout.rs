@@ -1,7 +1,7 @@
 //! All paths of a store. Values from outside (services, file names, metric names) never become paths.
 //!
 //! ```text
-//! memwatch.json  memwatch.lock  manifest/00000000000000000042.json
+//! memwatch.json  memwatch.lock  manifest/00000000000000000042.json  wal/00000000000000000042.wal
 //! samples/date=2026-11-23/<24 hex digits>.parquet   …and so for each table
 //! artifacts/ab/ab12….pb.gz   quarantine/
 //! ```
@@ -207,6 +207,26 @@ impl Layout {
         let digits = name.strip_suffix(".json")?;
         (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
             .then(|| digits.parse().ok())?
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.root.join("wal")
+    }
+
+    /// The file of the WAL whose first frame has this sequence.
+    pub(crate) fn wal_file(&self, first: u64) -> PathBuf {
+        self.wal().join(format!("{first:020}.wal"))
+    }
+
+    /// The sequence of the first frame, from the name of a WAL file.
+    pub(crate) fn wal_first(name: &str) -> Option<u64> {
+        let digits = name.strip_suffix(".wal")?;
+        (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| digits.parse().ok())?
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
     }
 
     pub(crate) fn table(&self, table: Table) -> PathBuf {

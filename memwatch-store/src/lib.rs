@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! records ─► Writer ─► buffer ─► segment ─► manifest        Snapshot ─► scan ─► series
+//!         └► Appender ─► WAL ──┘
 //! ```
 //!
-//! One [`Writer`] at a time, any number of readers: a [`Snapshot`] sees what was committed when it was taken, and never blocks. Rows are
-//! durable when [`Writer::commit`] has returned. Taking the same rows again, in any order and any split, changes nothing.
+//! One [`Writer`] or [`Appender`] at a time, any number of readers: a [`Snapshot`] sees what was acknowledged when it was taken, and never
+//! blocks. Rows are durable when [`Writer::commit`] (many at once) or [`Appender::sync`] (as they come) has returned. Taking the same rows again, in any order and any split, changes nothing.
 //!
 //! ```
 //! use memwatch_core::record::{Identity, MemorySample, RecordSink};
@@ -30,6 +31,7 @@
 //! # }
 //! ```
 
+mod append;
 mod buffer;
 mod cache;
 mod compaction;
@@ -41,6 +43,8 @@ pub mod ingest;
 mod layout;
 mod lock;
 pub mod manifest;
+mod marker;
+mod overlay;
 #[cfg(feature = "sql")]
 pub mod query;
 mod retention;
@@ -49,6 +53,8 @@ pub mod schema;
 mod segment;
 pub mod series;
 mod snapshot;
+mod verify;
+mod wal;
 mod writer;
 
 use std::fs;
@@ -58,11 +64,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memwatch_core::Timestamp;
-use serde::{Deserialize, Serialize};
 
+pub use append::{Acknowledged, AppendSettings, Appender};
 pub use compaction::{Compacted, Compaction, MergedDay};
 pub use damage::{Gap, LeftOut};
-pub use disk::StepHook;
+#[doc(hidden)]
+pub use disk::{Step, StepHook};
 pub use error::{Error, Result};
 pub use layout::{Day, SegmentPath};
 pub use manifest::{FORMAT, Segment, SourceHash, SourceIdentity};
@@ -71,12 +78,15 @@ pub use scan::{Instances, Scan};
 pub use schema::{Run, TABLES, Table};
 pub use series::StoreSeries;
 pub use snapshot::{Info, InstanceInfo, Snapshot, TableInfo};
-pub use writer::{Committed, RowCounts, Writer};
+pub use verify::{Finding, Verified};
+pub use writer::{Committed, Recovered, RowCounts, Writer};
 
 use cache::Cache;
 use disk::Disk;
 use layout::Layout;
 use manifest::State;
+use overlay::Overlay;
+use wal::OnDamage;
 
 /// A folder of recordings. Cheap to clone; clones share what was read and verified.
 #[derive(Clone)]
@@ -89,13 +99,7 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) disk: Disk,
     pub(crate) cache: Cache,
-}
-
-/// `memwatch.json`: what makes a folder a store.
-#[derive(Serialize, Deserialize)]
-struct Marker {
-    format: u32,
-    created_by: String,
+    pub(crate) overlay: Overlay,
 }
 
 impl Store {
@@ -155,56 +159,20 @@ impl Store {
                 });
             }
             disk.create_dir(root)?;
-            let marker = Marker {
-                format: FORMAT,
-                created_by: concat!("memwatch ", env!("CARGO_PKG_VERSION")).to_owned(),
-            };
-            let text = serde_json::to_vec(&marker).expect("a string and a number");
-            disk.write(&layout.marker(), &text, false)?;
+            marker::write(&layout, &disk, &marker::created_by())?;
         }
         Store::open_on(root, disk)
     }
 
     fn open_on(root: &Path, disk: Disk) -> Result<Store> {
         let layout = Layout::new(root);
-        let path = layout.marker();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let found = if !root.exists() {
-                    "nothing"
-                } else if root.is_dir() {
-                    "a folder without it"
-                } else {
-                    "a file"
-                };
-                return Err(Error::NotAStore {
-                    path: root.to_path_buf(),
-                    found,
-                });
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                return Err(Error::NotAStore {
-                    path: root.to_path_buf(),
-                    found: "a file",
-                });
-            }
-            Err(e) => return Err(Error::io(&path, "read")(e)),
-        };
-        let marker: Marker = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::damaged(&path, "the format of the store", e.to_string()))?;
-        if marker.format > FORMAT {
-            return Err(Error::NewerFormat {
-                path,
-                found: marker.format,
-                supported: FORMAT,
-            });
-        }
+        marker::read(&layout)?;
         Ok(Store {
             shared: Arc::new(Shared {
                 layout,
                 disk,
                 cache: Cache::default(),
+                overlay: Overlay::default(),
             }),
         })
     }
@@ -220,15 +188,26 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`] with the owner when there is another one.
     pub fn writer(&self) -> Result<Writer> {
-        Writer::open(Arc::clone(&self.shared))
+        Writer::open(Arc::clone(&self.shared), OnDamage::Recover)
     }
 
-    /// What is committed now.
+    /// What is acknowledged now: what is committed, and rows of an [`Appender`] that are in no segment yet.
     ///
     /// # Errors
-    /// When the manifest cannot be read or is damaged.
+    /// When the manifest or the WAL cannot be read or is damaged.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Ok(self.at(State::read(&self.shared.layout)?))
+        Ok(overlay::acknowledged(&self.shared, OnDamage::Fail)?.0)
+    }
+
+    /// The same without what is damaged, and what is missing with it. Reads every byte once.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read or is damaged, or a file cannot be read for another reason.
+    pub fn snapshot_without_damage(&self) -> Result<(Snapshot, Vec<LeftOut>)> {
+        let (snapshot, mut left_out) = overlay::acknowledged(&self.shared, OnDamage::Skip)?;
+        let (snapshot, more) = snapshot.without_damage()?;
+        left_out.extend(more);
+        Ok((snapshot, left_out))
     }
 
     pub(crate) fn at(&self, state: State) -> Snapshot {

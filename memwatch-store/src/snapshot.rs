@@ -71,7 +71,7 @@ impl Snapshot {
                     left_out.push(LeftOut {
                         file: segment.path.to_string(),
                         problem: format!("expected {expected}, found {found}"),
-                        gap: Gap::of(segment),
+                        gap: Some(Gap::of(segment)),
                     });
                 }
                 Err(error) => return Err(error),

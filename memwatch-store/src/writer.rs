@@ -5,15 +5,18 @@
 //! names and adds them to the manifest.
 
 mod flush;
+mod recover;
 mod small;
 mod staging;
 pub(crate) mod sweep;
 
+pub use recover::Recovered;
 pub(crate) use staging::Staging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use memwatch_core::incident::Incident;
 use memwatch_core::record::{
@@ -25,10 +28,11 @@ use sha2::{Digest, Sha256};
 
 use crate::layout::{Layout, SegmentPath, hex};
 use crate::lock::WriterLock;
-use crate::manifest::{Commit, SourceHash, SourceIdentity, State};
+use crate::manifest::{Commit, FORMAT, SourceHash, SourceIdentity, State};
 use crate::schema::{Row, Run, StoredArtifact, Table};
 use crate::segment::{Place, unfinished};
-use crate::{Error, Result, Shared, now};
+use crate::wal::OnDamage;
+use crate::{Error, Result, Shared, marker, now};
 
 /// How many rows of one input and table a commit took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,19 +63,32 @@ pub struct Writer {
     _lock: WriterLock,
     input: u32,
     failed: bool,
+    recovered: Recovered,
+    /// When what nobody needs any more was last removed.
+    swept: Instant,
 }
 
 impl Writer {
-    pub(crate) fn open(shared: Arc<Shared>) -> Result<Writer> {
+    /// Takes the lock, cleans up, and takes over what a crashed writer had acknowledged.
+    pub(crate) fn open(shared: Arc<Shared>, on_damage: OnDamage) -> Result<Writer> {
         let lock = WriterLock::take(&shared.layout.lock(), now())?;
+        // An older version would not know what this one writes.
+        let marker = marker::read(&shared.layout)?;
+        if marker.format < FORMAT {
+            marker::write(&shared.layout, &shared.disk, &marker.created_by)?;
+        }
         let state = State::read(&shared.layout)?;
         sweep::sweep(&shared, &state)?;
-        Ok(Writer {
+        let mut writer = Writer {
             staging: Staging::new(shared, state, Place::Disk),
             _lock: lock,
             input: 0,
             failed: false,
-        })
+            recovered: Recovered::default(),
+            swept: Instant::now(),
+        };
+        writer.recover(on_damage)?;
+        Ok(writer)
     }
 
     /// From now on rows count for this input, a number of the caller's.
@@ -134,8 +151,15 @@ impl Writer {
     /// Gives the pending segments their names and makes the commit that adds them and removes those they replace; none when nothing
     /// changes.
     pub(crate) fn publish(&mut self, sources: Vec<SourceIdentity>) -> Result<()> {
+        let wal = self.staging.state.wal;
+        self.publish_with(sources, wal)
+    }
+
+    /// The same; rows of the WAL up to that sequence are among them.
+    fn publish_with(&mut self, sources: Vec<SourceIdentity>, wal: u64) -> Result<()> {
         let staging = &mut self.staging;
-        if staging.pending.is_empty() && staging.removed.is_empty() && sources.is_empty() {
+        let nothing = staging.pending.is_empty() && staging.removed.is_empty();
+        if nothing && sources.is_empty() && wal == staging.state.wal {
             return Ok(());
         }
         let shared = Arc::clone(&staging.shared);
@@ -155,6 +179,7 @@ impl Writer {
             add: staging.pending.iter().map(|s| (**s).clone()).collect(),
             remove: removed.iter().cloned().collect(),
             sources,
+            wal,
             ..Commit::default()
         };
         staging.state = staging.state.commit(layout, disk, commit)?;
@@ -165,11 +190,20 @@ impl Writer {
         for path in &removed {
             let _ = sweep::set_aside(disk, &layout.segment(path));
         }
+        // One that lives for days would leave what it replaced to the next writer.
+        if self.swept.elapsed() > sweep::GRACE {
+            let _ = sweep::sweep(&shared, &staging.state);
+            self.swept = Instant::now();
+        }
         Ok(())
     }
 
     /// Puts an artifact's content into its place.
-    fn store_artifact(&self, artifact: &Artifact, content: &[u8]) -> Result<(String, String)> {
+    pub(crate) fn store_artifact(
+        &self,
+        artifact: &Artifact,
+        content: &[u8],
+    ) -> Result<(String, String)> {
         let hash: [u8; 32] = Sha256::digest(content).into();
         let relative = Layout::artifact(&hash, extension(artifact.kind, content));
         let shared = &self.staging.shared;

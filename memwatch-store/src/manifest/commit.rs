@@ -22,6 +22,8 @@ pub(crate) struct Commit {
     pub(crate) add: Vec<Segment>,
     pub(crate) remove: Vec<SegmentPath>,
     pub(crate) sources: Vec<SourceIdentity>,
+    /// Rows of the WAL up to this sequence are in segments.
+    pub(crate) wal: u64,
 }
 
 #[derive(Serialize)]
@@ -52,6 +54,9 @@ struct CommitJson {
     add: Vec<SegmentJson>,
     remove: Vec<String>,
     sources: Vec<SourceJson>,
+    /// Format 1 has no WAL.
+    #[serde(default)]
+    wal: u64,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -120,6 +125,7 @@ pub(crate) fn encode(commit: &Commit) -> Vec<u8> {
                 name: s.name.clone(),
             })
             .collect(),
+        wal: commit.wal,
     };
     let raw = serde_json::value::to_raw_value(&json).expect("strings and numbers");
     let crc32c = format!("{:08x}", crc32c::crc32c(raw.get().as_bytes()));
@@ -179,6 +185,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Commit> {
             .map(|p| segment_path(path, p))
             .collect::<Result<_>>()?,
         sources: sources.collect::<Result<_>>()?,
+        wal: json.wal,
     })
 }
 
@@ -343,6 +350,7 @@ mod tests {
                 hash: [9; 32],
                 name: "in/é.log".into(),
             }],
+            wal: 11,
         }
     }
 
@@ -370,12 +378,12 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_as_such() {
-        let body = r#"{"format":2,"surprise":1}"#;
+        let body = r#"{"format":3,"surprise":1}"#;
         let crc = crc32c::crc32c(body.as_bytes());
         let text = format!("{{\"crc32c\":\"{crc:08x}\",\"commit\":{body}}}\n");
         let error = decode(Path::new("c"), text.as_bytes()).unwrap_err();
         assert!(
-            matches!(error, Error::NewerFormat { found: 2, .. }),
+            matches!(error, Error::NewerFormat { found: 3, .. }),
             "{error}"
         );
     }

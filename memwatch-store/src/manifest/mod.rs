@@ -17,10 +17,13 @@ pub use segment::{Chunk, InstanceRows, Segment};
 use crate::disk::Disk;
 use crate::layout::Layout;
 use crate::schema::{TABLES, Table};
+use crate::writer::sweep::list;
 use crate::{Error, Result};
 
 /// The newest format of store and manifest that this version reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+///
+/// 1: commits and segments. 2: the WAL, whose rows an older version would not see, and a checksum in `memwatch.json`.
+pub const FORMAT: u32 = 2;
 
 /// Every so many commits one is a checkpoint.
 pub(crate) const CHECKPOINT_EVERY: u64 = 32;
@@ -45,6 +48,8 @@ pub(crate) struct State {
     /// The live segments of each table, in the order of their paths: of day, then of time written.
     pub(crate) segments: Vec<Vec<Arc<Segment>>>,
     pub(crate) sources: BTreeMap<SourceHash, String>,
+    /// Rows of the WAL up to this sequence are in segments.
+    pub(crate) wal: u64,
 }
 
 impl State {
@@ -53,6 +58,7 @@ impl State {
             version: 0,
             segments: vec![Vec::new(); TABLES.len()],
             sources: BTreeMap::new(),
+            wal: 0,
         }
     }
 
@@ -66,6 +72,7 @@ impl State {
             *self = State::empty();
         }
         self.version = commit.version;
+        self.wal = self.wal.max(commit.wal);
         let removed: HashSet<_> = commit.remove.into_iter().collect();
         if !removed.is_empty() {
             for segments in &mut self.segments {
@@ -114,16 +121,19 @@ impl State {
         let Some(newest) = versions.last().copied() else {
             return Ok(Some(State::empty()));
         };
-        if let Some(gap) = versions.windows(2).find(|w| w[0] + 1 != w[1]) {
-            return Err(Error::damaged(
-                &layout.commit(gap[0] + 1),
-                "a commit between two others",
-                "no file",
-            ));
-        }
-        // Backwards to the newest checkpoint, then forwards.
-        let mut commits = Vec::new();
+        // Backwards to the newest checkpoint, then forwards. What is older was being forgotten: a crash may have left some of it.
+        let mut commits: Vec<Commit> = Vec::new();
         for version in versions.iter().rev() {
+            if commits
+                .last()
+                .is_some_and(|after| after.version != version + 1)
+            {
+                return Err(Error::damaged(
+                    &layout.commit(version + 1),
+                    "a commit between two others",
+                    "no file",
+                ));
+            }
             let path = layout.commit(*version);
             let bytes = match fs::read(&path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -161,9 +171,19 @@ impl State {
         Ok(Some(state))
     }
 
+    /// The number of the newest commit; 0 without one.
+    pub(crate) fn newest(layout: &Layout) -> Result<u64> {
+        let names = list(&layout.manifest())?;
+        let versions = names
+            .iter()
+            .filter_map(|path| Layout::commit_version(path.file_name()?.to_str()?));
+        Ok(versions.max().unwrap_or(0))
+    }
+
     /// Makes the next commit durable; returns the state after it.
     pub(crate) fn commit(&self, layout: &Layout, disk: &Disk, mut commit: Commit) -> Result<State> {
         commit.version = self.version + 1;
+        commit.wal = commit.wal.max(self.wal);
         let mut next = self.clone();
         next.apply(commit.clone());
         if commit.version.is_multiple_of(CHECKPOINT_EVERY) {

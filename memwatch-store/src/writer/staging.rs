@@ -91,6 +91,21 @@ impl Staging {
         }
     }
 
+    /// What will be live.
+    pub(crate) fn into_state(self) -> State {
+        let mut state = self.state;
+        for segments in &mut state.segments {
+            segments.retain(|s| !self.removed.contains(&s.path));
+        }
+        for segment in self.pending {
+            state.segments[segment.path.table.index()].push(segment);
+        }
+        for segments in &mut state.segments {
+            segments.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        state
+    }
+
     /// The segments of a table as they will be.
     pub(crate) fn live(&self, table: Table) -> impl Iterator<Item = &Arc<Segment>> {
         self.state

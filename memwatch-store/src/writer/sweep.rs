@@ -13,7 +13,7 @@ use crate::schema::Table;
 use crate::{Error, Result, Shared};
 
 /// How long a replaced segment stays for the readers of older snapshots.
-const GRACE: Duration = Duration::from_secs(600);
+pub(super) const GRACE: Duration = Duration::from_secs(600);
 
 /// Cleans up; only the holder of the lock may.
 pub(super) fn sweep(shared: &Shared, state: &State) -> Result<()> {

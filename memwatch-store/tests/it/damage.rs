@@ -103,12 +103,12 @@ fn what_is_no_store_is_refused() {
     std::fs::create_dir(&newer).unwrap();
     std::fs::write(
         newer.join("memwatch.json"),
-        "{\"format\":2,\"created_by\":\"memwatch 9\"}",
+        "{\"format\":3,\"created_by\":\"memwatch 9\"}",
     )
     .unwrap();
     assert!(matches!(
         Store::create(&newer),
-        Err(Error::NewerFormat { found: 2, .. })
+        Err(Error::NewerFormat { found: 3, .. })
     ));
     for bytes in ["", "{", "[]", "\u{0}"] {
         std::fs::write(newer.join("memwatch.json"), bytes).unwrap();

@@ -334,3 +334,29 @@ fn answers_are_files_for_others() {
         (&b"PAR1"[..], &b"PAR1"[..])
     );
 }
+
+#[test]
+fn rows_of_the_wal_are_answered_and_so_are_segments_that_were_replaced_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let sql = "SELECT count(*), max(heap_inuse_bytes), min(ts)::bigint FROM samples";
+    let mut appender = store.append().unwrap();
+    for i in 0..10 {
+        // The first of them takes the place of a row that says less.
+        let at = DAY + 86_400_000 * MS + i * 400 * MS;
+        let row = sample(at, Some(10_000_000 + i));
+        appender.sample(&identity(1), &row).unwrap();
+    }
+    appender.sync().unwrap();
+    let before = Engine::new(&store.snapshot().unwrap()).unwrap();
+    let expected = vec!["2015|10000009|1795392000000000".to_owned()];
+    assert_eq!(answer(&before, sql).unwrap(), expected);
+    appender.flush().unwrap();
+    drop(appender);
+    store
+        .compact(&memwatch_store::Compaction::default())
+        .unwrap();
+    assert_eq!(answer(&before, sql).unwrap(), expected);
+    let after = Engine::new(&store.snapshot().unwrap()).unwrap();
+    assert_eq!(answer(&after, sql).unwrap(), expected);
+}

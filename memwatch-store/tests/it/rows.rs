@@ -11,7 +11,7 @@ use memwatch_core::record::{
     PauseKind, PauseOrigin, RecordSink, Span,
 };
 use memwatch_core::{Bytes, Nanos, TimeRange, Timestamp};
-use memwatch_store::{Instances, Snapshot, Table, Writer};
+use memwatch_store::{Instances, Snapshot, Table};
 
 /// 2026-11-23T00:00:00Z in nanoseconds.
 pub(crate) const DAY: i64 = 1_795_392_000_000_000_000;
@@ -69,19 +69,24 @@ pub(crate) enum AnyRow {
     Artifact(Identity, Artifact, Vec<u8>),
 }
 
-pub(crate) fn write(writer: &mut Writer, rows: &[AnyRow]) {
-    for row in rows {
-        match row {
-            AnyRow::Sample(of, row) => writer.sample(of, row),
-            AnyRow::Cycle(of, row) => writer.gc_cycle(of, row),
-            AnyRow::Pause(of, row) => writer.gc_pause(of, row),
-            AnyRow::Metric(of, row) => writer.metric(of, row),
-            AnyRow::Span(of, row) => writer.span(of, row),
-            AnyRow::Incident(row) => writer.incident(row),
-            AnyRow::Artifact(of, row, content) => writer.artifact(of, row, content),
-        }
-        .unwrap();
-    }
+pub(crate) fn write(writer: &mut impl RecordSink, rows: &[AnyRow]) {
+    try_write(writer, rows).unwrap();
+}
+
+/// As [`write`], on a disk that may fail.
+pub(crate) fn try_write(
+    writer: &mut impl RecordSink,
+    rows: &[AnyRow],
+) -> memwatch_core::Result<()> {
+    rows.iter().try_for_each(|row| match row {
+        AnyRow::Sample(of, row) => writer.sample(of, row),
+        AnyRow::Cycle(of, row) => writer.gc_cycle(of, row),
+        AnyRow::Pause(of, row) => writer.gc_pause(of, row),
+        AnyRow::Metric(of, row) => writer.metric(of, row),
+        AnyRow::Span(of, row) => writer.span(of, row),
+        AnyRow::Incident(row) => writer.incident(row),
+        AnyRow::Artifact(of, row, content) => writer.artifact(of, row, content),
+    })
 }
 
 /// A few rows of every table.

@@ -1,0 +1,158 @@
+//! Takes damage out of the way: a copy to `quarantine/`, then one commit without it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Verified;
+use crate::buffer::buffer_schema;
+use crate::layout::is_artifact;
+use crate::manifest::Segment;
+use crate::scan::widen;
+use crate::schema::Table;
+use crate::segment::{Effort, SegmentReader, SegmentWriter, TextColumn};
+use crate::wal::OnDamage;
+use crate::writer::{Staging, Writer};
+use crate::{Error, Result, Store};
+
+/// Mends what was found; notes in each finding where the file went.
+pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
+    // The next writer removes what belongs to no commit, and this is one.
+    let damaged_wal: Vec<PathBuf> = verified
+        .findings
+        .iter()
+        .filter(|f| f.file.starts_with("wal/"))
+        .map(|f| store.root().join(&f.file))
+        .collect();
+    let on_damage = if damaged_wal.is_empty() {
+        OnDamage::Recover
+    } else {
+        OnDamage::Skip
+    };
+    let mut writer = match Writer::open(Arc::clone(&store.shared), on_damage) {
+        Ok(writer) => writer,
+        // A damaged manifest: nobody knows what is live, so nothing is moved.
+        Err(Error::Damaged { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let live: BTreeMap<String, Arc<Segment>> = Table::all()
+        .flat_map(|table| writer.staging().state.of(table).to_vec())
+        .map(|segment| (segment.path.to_string(), segment))
+        .collect();
+    let mut lost_files = Vec::new();
+    for finding in &mut verified.findings {
+        if finding.file.starts_with("wal/") {
+            let name = finding.file.replace('/', "-");
+            let aside = writer.recovered().set_aside.iter();
+            finding.set_aside = aside.rev().find(|a| a.contains(&name)).cloned();
+        } else if let Some(segment) = live.get(&finding.file) {
+            finding.set_aside = set_aside(store, &finding.file)?;
+            let kept = writer.guarded(|writer| rescue(writer.staging(), segment))?;
+            if let Some(gap) = &mut finding.gap {
+                gap.rows -= kept.min(gap.rows);
+            }
+        } else if is_artifact(&finding.file) {
+            finding.set_aside = set_aside(store, &finding.file)?;
+            lost_files.push(finding.file.clone());
+        }
+    }
+    writer.guarded(|writer| {
+        writer.publish(Vec::new())?;
+        forget_rows(store, writer.staging(), &lost_files)?;
+        writer.publish(Vec::new())
+    })?;
+    for file in &lost_files {
+        store.shared.disk.remove(&store.root().join(file))?;
+    }
+    Ok(())
+}
+
+/// A second name in `quarantine/` for a file; `None` when there is no file.
+fn set_aside(store: &Store, file: &str) -> Result<Option<String>> {
+    let from = store.root().join(file);
+    if !from.exists() {
+        return Ok(None);
+    }
+    let disk = &store.shared.disk;
+    let aside = format!("quarantine/{}", file.replace('/', "-"));
+    let to = store.root().join(&aside);
+    if let Some(folder) = to.parent() {
+        disk.create_dir(folder)?;
+    }
+    if !to.exists() {
+        disk.link(&from, &to)?;
+    }
+    disk.sync_dir(to.parent().unwrap_or(Path::new(".")))?;
+    Ok(Some(aside))
+}
+
+/// Takes a damaged segment away; what row groups still hold goes into a new one. Says how many rows that are.
+fn rescue(staging: &mut Staging, segment: &Arc<Segment>) -> Result<u64> {
+    let mut kept = 0;
+    let shared = Arc::clone(&staging.shared);
+    if let Ok(reader) = SegmentReader::open(&shared, segment) {
+        let table = segment.path.table;
+        let schema = buffer_schema(table);
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        let mut writer = None;
+        let mut first = 0;
+        for chunk in &segment.row_groups {
+            let rows = first..first + usize::try_from(chunk.rows).unwrap_or(0);
+            first = rows.end;
+            let read = reader.read(&schema, &all, std::slice::from_ref(&rows));
+            let Ok(batches) = read.and_then(Iterator::collect::<Result<Vec<_>>>) else {
+                continue;
+            };
+            for batch in batches {
+                let writer = match &mut writer {
+                    Some(writer) => writer,
+                    none => none.insert(SegmentWriter::create(
+                        &shared,
+                        staging.place,
+                        Effort::Flush,
+                        (table, segment.path.day),
+                        Arc::clone(&schema),
+                    )?),
+                };
+                kept += batch.num_rows() as u64;
+                writer.write(&widen(&batch, &schema)?)?;
+            }
+        }
+        if let Some(writer) = writer {
+            staging.pending.push(Arc::new(writer.finish()?));
+        }
+    }
+    staging.discard(&segment.path)?;
+    Ok(kept)
+}
+
+/// Takes the rows away whose file is gone.
+fn forget_rows(store: &Store, staging: &mut Staging, files: &[String]) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let path = Table::Artifacts.def().index_of("path");
+    for segment in staging.state.of(Table::Artifacts).to_vec() {
+        let reader = SegmentReader::open(&store.shared, &segment)?;
+        let rows = 0..usize::try_from(segment.rows).unwrap_or(0);
+        let columns: Vec<usize> = path.into_iter().collect();
+        let mut lost = Vec::new();
+        let mut first = 0;
+        for batch in reader.read(
+            &buffer_schema(Table::Artifacts),
+            &columns,
+            std::slice::from_ref(&rows),
+        )? {
+            let batch = batch?;
+            if let Some(text) = TextColumn::new(batch.column(0).as_ref()) {
+                let gone = |row: &usize| files.iter().any(|file| file == text.value(*row));
+                lost.extend((0..batch.num_rows()).filter(gone).map(|row| first + row));
+            }
+            first += batch.num_rows();
+        }
+        if !lost.is_empty() {
+            staging.take_away(&reader, &lost)?;
+        }
+    }
+    Ok(())
+}
