@@ -35,6 +35,8 @@ pub enum Command {
     Query(QueryArgs),
     /// Say what a store holds
     Info(InfoArgs),
+    /// Read every byte of a store and say what is damaged
+    Verify(VerifyArgs),
     /// Merge small segments into large ones
     Compact(CompactArgs),
     /// Remove days that are old enough
@@ -191,6 +193,9 @@ pub struct QueryArgs {
     pub lookback: Nanos,
     #[command(flatten)]
     pub data: DataArgs,
+    /// Answers without what is damaged, and says what is missing
+    #[arg(long)]
+    pub allow_partial: bool,
     /// How the answer is printed [default: table on a terminal, csv otherwise]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<RowFormat>,
@@ -241,6 +246,31 @@ pub struct InfoArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// How it is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+/// Read every byte of a store and say what is damaged.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  memwatch verify data/
+  memwatch verify data/ --repair
+
+Compares checksums of every file and row group, reads every row, and holds statistics, times and
+instances against them; looks for files that belong to no commit. --repair copies what is damaged to
+quarantine/ and takes it out; rows that are still whole stay.
+Exit: 0 everything is as it was written, 1 it is not (also when it was repaired), 2 it failed.")]
+pub struct VerifyArgs {
+    /// The store
+    #[arg(value_name = "DATA")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Takes what is damaged out of the way, a copy of it to quarantine/
+    #[arg(long)]
+    pub repair: bool,
+    /// How the result is printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
     pub format: ReportFormat,
 }

@@ -41,4 +41,20 @@ fn tell(error: &anyhow::Error) {
         }
         told.push_str(&text);
     }
+    if error.chain().any(is_damage) {
+        eprintln!(
+            "hint: `memwatch verify` names all that is damaged, `--repair` takes it out of the way; \
+             queries and backtests go on without it under --allow-partial"
+        );
+    }
+}
+
+/// Whether a file of a store is not what was written.
+fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let damaged =
+        |error: &memwatch_store::Error| matches!(error, memwatch_store::Error::Damaged { .. });
+    match cause.downcast_ref::<memwatch_core::Error>() {
+        Some(memwatch_core::Error::Outside(inner)) => inner.downcast_ref().is_some_and(damaged),
+        _ => cause.downcast_ref().is_some_and(damaged),
+    }
 }

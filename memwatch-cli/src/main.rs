@@ -22,6 +22,7 @@ fn main() -> std::process::ExitCode {
         Command::Ingest(args) => commands::ingest::run(args, &mut out),
         Command::Query(args) => commands::query::run(args, &mut out),
         Command::Info(args) => commands::info::run(args, &mut out),
+        Command::Verify(args) => commands::verify::run(args, &mut out),
         Command::Compact(args) => commands::compact::run(args, &mut out),
         Command::Retain(args) => commands::retain::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),

@@ -16,6 +16,9 @@ pub struct ReplayArgs {
     pub store: Option<PathBuf>,
     #[command(flatten)]
     pub data: DataArgs,
+    /// Goes on without what is damaged, and says what is missing
+    #[arg(long)]
+    pub allow_partial: bool,
     /// First evaluation: RFC 3339, `now`, or `-24h` [default: where the data begins]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,

@@ -12,6 +12,7 @@ pub mod replay;
 pub mod report;
 pub mod retain;
 pub mod truth;
+pub mod verify;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -32,7 +32,7 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
         Err(error) => return Err(told(error.into(), false, is_json, out)?),
     };
     let opened = recording::open(&data)?;
-    let snapshot = opened.store.snapshot()?;
+    let snapshot = opened.snapshot(args.allow_partial)?;
     let Some(whole) = snapshot.info().series_range() else {
         bail!("{}: expected a recording, found no rows", data.display());
     };

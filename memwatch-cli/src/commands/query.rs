@@ -27,7 +27,7 @@ pub fn run(args: &QueryArgs, out: &mut Output) -> anyhow::Result<Answer> {
         RowFormat::Csv
     });
     let opened = recording::open(&args.data.or(data.as_ref()))?;
-    let engine = Engine::with(&opened.store.snapshot()?, &settings)?;
+    let engine = Engine::with(&opened.snapshot(args.allow_partial)?, &settings)?;
     let answer = engine.sql(&sql)?;
     let schema = answer.schema();
     rows::write(answer, &schema, format, args.max_rows, out)?;

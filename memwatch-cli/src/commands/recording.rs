@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use memwatch_core::Timestamp;
-use memwatch_store::Store;
 use memwatch_store::ingest::{Ingest, IngestReport, Outcome, open_or_ingest};
+use memwatch_store::{Snapshot, Store};
 use tempfile::TempDir;
 
 use super::{now, say};
@@ -20,6 +20,20 @@ pub struct Opened {
     #[allow(dead_code)] // Not every command looks.
     pub report: Option<IngestReport>,
     _scratch: TempDir,
+}
+
+impl Opened {
+    /// What is in the store. With `allow_partial` without what is damaged; what is missing is then said on standard error.
+    pub fn snapshot(&self, allow_partial: bool) -> anyhow::Result<Snapshot> {
+        if !allow_partial {
+            return Ok(self.store.snapshot()?);
+        }
+        let (snapshot, left_out) = self.store.snapshot_without_damage()?;
+        for file in &left_out {
+            say(&format!("warning: the answer is partial: {file}"));
+        }
+        Ok(snapshot)
+    }
 }
 
 /// Opens DATA: a store, or a folder of raw recordings, which is read into a temporary store first.

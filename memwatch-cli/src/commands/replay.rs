@@ -37,7 +37,7 @@ impl<'a> Replay<'a> {
         let labels = truth::read_label_files(&counts.labels)?;
         let data = replay.data.or(replay.store.as_ref());
         let opened = recording::open(&data)?;
-        let snapshot = opened.store.snapshot()?;
+        let snapshot = opened.snapshot(replay.allow_partial)?;
         let Some(whole) = snapshot.info().series_range() else {
             bail!("{}: expected a recording, found no rows", data.display());
         };

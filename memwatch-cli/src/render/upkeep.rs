@@ -1,6 +1,6 @@
-//! What compaction and retention did to a store, or would do.
+//! What verification found in a store, and what compaction and retention did to it or would do.
 
-use memwatch_store::{Compacted, Retained};
+use memwatch_store::{Compacted, Retained, Verified};
 use serde::Serialize;
 
 use super::table::{Column, Style, draw};
@@ -172,5 +172,105 @@ pub fn retained_document(done: &Retained, dry_run: bool) -> RetainedDocument {
                 segments_rewritten: day.rewritten,
             })
             .collect(),
+    }
+}
+
+/// For people: what is damaged.
+pub fn verified(verified: &Verified, style: Style) -> String {
+    let mut text = String::new();
+    if !verified.findings.is_empty() {
+        let columns = [
+            Column::text("file"),
+            Column::text("problem"),
+            Column::text("missing"),
+            Column::text("set aside"),
+        ];
+        let rows: Vec<Vec<String>> = verified
+            .findings
+            .iter()
+            .map(|finding| {
+                vec![
+                    finding.file.clone(),
+                    finding.problem.clone(),
+                    finding
+                        .gap
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default(),
+                    finding.set_aside.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        text.push_str(&draw(&columns, &rows, style));
+        text.push('\n');
+    }
+    for note in &verified.notes {
+        text.push_str(&format!("note: {}\n", super::clean(note, false)));
+    }
+    let found = match verified.findings.len() {
+        0 => "everything is as it was written".to_owned(),
+        1 => "1 file is not as it was written".to_owned(),
+        n => format!("{} files are not as they were written", grouped(n as u64)),
+    };
+    text.push_str(&format!(
+        "commit {}: {} rows in {} segments and {} files kept whole, {} read: {found}\n",
+        verified.version,
+        grouped(verified.rows),
+        grouped(verified.segments as u64),
+        grouped(verified.artifacts as u64),
+        size(verified.bytes),
+    ));
+    text
+}
+
+/// For programs.
+#[derive(Serialize)]
+pub struct VerifiedDocument<'a> {
+    schema: &'static str,
+    version: u64,
+    whole: bool,
+    segments: usize,
+    rows: u64,
+    bytes: u64,
+    artifacts: usize,
+    findings: Vec<Finding<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Finding<'a> {
+    file: &'a str,
+    problem: &'a str,
+    table: Option<&'static str>,
+    rows: Option<u64>,
+    from: Option<String>,
+    to: Option<String>,
+    set_aside: Option<&'a str>,
+}
+
+/// The same for programs; `to` is exclusive.
+pub fn verified_document(verified: &Verified) -> VerifiedDocument<'_> {
+    VerifiedDocument {
+        schema: "memwatch.verify/1",
+        version: verified.version,
+        whole: verified.is_whole(),
+        segments: verified.segments,
+        rows: verified.rows,
+        bytes: verified.bytes,
+        artifacts: verified.artifacts,
+        findings: verified
+            .findings
+            .iter()
+            .map(|finding| Finding {
+                file: &finding.file,
+                problem: &finding.problem,
+                table: finding.gap.as_ref().map(|g| g.table.name()),
+                rows: finding.gap.as_ref().map(|g| g.rows),
+                from: finding.gap.as_ref().map(|g| g.range.start.to_string()),
+                to: finding.gap.as_ref().map(|g| g.range.end.to_string()),
+                set_aside: finding.set_aside.as_deref(),
+            })
+            .collect(),
+        notes: &verified.notes,
     }
 }

@@ -1,4 +1,4 @@
-//! `memwatch compact` and `memwatch retain`.
+//! `memwatch verify`, `memwatch compact` and `memwatch retain`.
 
 use crate::{memwatch, recording};
 
@@ -67,4 +67,81 @@ fn compaction_and_retention_say_what_they_do() {
             .contains("--older-than: expected a duration of more than 0")
     );
     memwatch(root.path(), &["retain", "--older-than", "30d", "nowhere"]).ended(2);
+}
+
+#[test]
+fn damage_is_named_refused_and_repaired() {
+    let root = tempfile::tempdir().unwrap();
+    recording::write(root.path());
+    memwatch(root.path(), &["ingest", "api", "--data", "d"]).ended(0);
+    let run = memwatch(root.path(), &["verify", "d"]).ended(0);
+    assert!(
+        run.out.ends_with(": everything is as it was written\n"),
+        "{}",
+        run.out
+    );
+
+    let days = std::fs::read_dir(root.path().join("d/samples")).unwrap();
+    let day = days.flatten().next().unwrap().path();
+    let segment = std::fs::read_dir(day)
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let missing = "rows of samples from 2026-11-23T05:03:09.762606Z to ";
+
+    let sql = "SELECT max(heap_inuse_bytes) FROM samples";
+    let promql = "sum(heap_inuse_bytes)";
+    std::fs::write(
+        root.path().join("rules.toml"),
+        "[[group]]\nname = \"g\"\n[[group.rule]]\nalert = \"A\"\nexpr = 'heap_inuse_bytes > 1'\n",
+    )
+    .unwrap();
+    for args in [
+        &["query", sql, "d"][..],
+        &["query", "--promql", promql, "d"],
+        &["backtest", "rules.toml", "d"],
+    ] {
+        let run = memwatch(root.path(), args).ended(2);
+        assert!(
+            run.err.contains(name) && run.err.contains(missing),
+            "{args:?}: {}",
+            run.err
+        );
+        assert!(
+            run.err.contains("hint: `memwatch verify`"),
+            "{args:?}: {}",
+            run.err
+        );
+    }
+    let run = memwatch(root.path(), &["query", sql, "d", "--allow-partial"]).ended(0);
+    assert!(
+        run.err.contains("warning: the answer is partial"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains(missing), "{}", run.err);
+    // What is not damaged is answered as before.
+    memwatch(
+        root.path(),
+        &["query", "SELECT count(*) FROM gc_cycles", "d"],
+    )
+    .ended(0);
+
+    let run = memwatch(root.path(), &["verify", "d", "--format", "json"]).ended(1);
+    let found: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(found["schema"], "memwatch.verify/1");
+    assert_eq!(found["whole"], false);
+    assert_eq!(found["findings"][0]["table"], "samples");
+    assert_eq!(found["findings"][0]["rows"], recording::READINGS);
+    let run = memwatch(root.path(), &["verify", "d", "--repair"]).ended(1);
+    assert!(run.out.contains("quarantine/samples-date="), "{}", run.out);
+    memwatch(root.path(), &["verify", "d"]).ended(0);
+    let run = memwatch(root.path(), &["query", "SELECT count(*) FROM samples", "d"]).ended(0);
+    assert!(run.out.ends_with("\n0\n"), "{}", run.out);
 }
