@@ -48,6 +48,7 @@ pub mod error;
 pub mod expr;
 pub mod incident;
 pub mod labels;
+pub mod promtool;
 pub mod record;
 pub mod report;
 pub mod rule;

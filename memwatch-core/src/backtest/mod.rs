@@ -4,7 +4,9 @@
 //! series → matrix → states → alerts → notifications → score
 //! ```
 
+mod address;
 mod coverage;
+mod diff;
 mod intervals;
 mod notified;
 mod outcome;
@@ -28,14 +30,16 @@ use crate::rule::{Rule, RuleFile};
 use crate::series::SeriesReader;
 use crate::{Error, Nanos, Result, TimeRange};
 
+pub use address::{Addressed, addresses, find};
 pub use coverage::{Hole, HoleReason};
+pub use diff::{Change, Diff, IncidentChange, MessagePair, Pair, RulePair};
 pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, LeadTime, Reference, Score, Scored};
 pub use warm_up::BaselineMemory;
 
-pub(crate) use plan::could_read;
+pub(crate) use plan::{could_read, reads_alerts};
 pub(crate) use sightings::who as owner;
 
 use coverage::Evaluated;

@@ -59,6 +59,18 @@ pub(super) fn needs_instants(expr: &Expr) -> bool {
     found
 }
 
+/// Whether it reads which alerts are pending or firing.
+pub(crate) fn reads_alerts(expr: &Expr) -> bool {
+    selectors(expr).iter().any(|s| {
+        s.alternatives.iter().any(|list| {
+            let names = list.iter().filter(|m| m.name() == METRIC_NAME);
+            let mut names = names.peekable();
+            names.peek().is_some()
+                && names.all(|m| m.accepts(ALERTS) || m.accepts(ALERTS_FOR_STATE))
+        })
+    })
+}
+
 /// Whether the series that `rule` gives could satisfy the selector.
 pub(crate) fn could_read(selector: &VectorSelector, rule: &Rule) -> bool {
     let accepted = |list: &[Matcher], names: &[&str], known: &[(&str, Option<&str>)]| {

@@ -50,6 +50,7 @@ pub use functions::{
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};
+pub(crate) use print::number;
 pub use session::Session;
 pub use value::{Annotation, AnnotationLevel, Evaluated, Matrix, StepSeries, Value, ValueType};
 pub use values::Values;
