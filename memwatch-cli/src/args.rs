@@ -1,5 +1,7 @@
 //! What users type: clap types only.
 
+mod diff;
+mod export;
 mod replay;
 
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use memwatch_core::expr::StaleAfter;
 use memwatch_core::{Nanos, rule};
 use memwatch_store::Table;
 
+pub use diff::{BudgetArgs, DiffArgs, DiffFormat};
+pub use export::ExportArgs;
 pub use replay::{ReplayArgs, TruthArgs};
 
 /// The flight recorder and rule laboratory for Go memory.
@@ -45,6 +49,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Prove alert rules on a recording
     Backtest(Box<BacktestArgs>),
+    /// Say what another rule file would have changed
+    Diff(Box<DiffArgs>),
+    /// Cut a test for promtool out of a recording
+    Export(Box<ExportArgs>),
 }
 
 /// Where the data is.
@@ -392,6 +400,9 @@ pub struct BacktestArgs {
     /// Also writes a report that needs no network: one HTML file with plots of what happened
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Also writes JUnit XML: a test case for each incident and rule
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Exit with 1 when an alert fired
     #[arg(long, value_enum, value_name = "WHEN")]
     pub fail_on: Option<FailOn>,

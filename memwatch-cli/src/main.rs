@@ -27,6 +27,8 @@ fn main() -> std::process::ExitCode {
         Command::Retain(args) => commands::retain::run(args, &mut out),
         Command::Check(args) => commands::check::run(args, &mut out),
         Command::Backtest(args) => commands::backtest::run(args, &mut out),
+        Command::Diff(args) => commands::diff::run(args, &mut out),
+        Command::Export(args) => commands::export::run(args, &mut out),
     };
     let result = result.and_then(|answer| out.flush().map(|()| answer).map_err(Into::into));
     exit::code(result, out.is_closed())

@@ -9,7 +9,7 @@ use crate::args::{BacktestArgs, BacktestFormat, FailOn};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
 use crate::render::table::Style;
-use crate::render::{Output, backtest, backtest_json};
+use crate::render::{Output, backtest, backtest_json, junit};
 
 /// Runs the command.
 pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
@@ -31,6 +31,9 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     }
     if let Some(path) = &args.report {
         report::write(path, &shown, &replay)?;
+    }
+    if let Some(path) = &args.junit {
+        report::replace(path, junit::of_backtest(&shown).as_bytes())?;
     }
     if !outcome.evaluated_anything() {
         bail!(

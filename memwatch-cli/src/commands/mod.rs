@@ -1,8 +1,11 @@
 //! One file per command: parse, call, render.
 
 pub mod backtest;
+pub mod budget;
 pub mod check;
 pub mod compact;
+pub mod diff;
+pub mod export;
 pub mod info;
 pub mod ingest;
 pub mod promql;

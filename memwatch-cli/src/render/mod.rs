@@ -3,12 +3,15 @@
 pub mod backtest;
 pub mod backtest_json;
 pub mod coverage;
+pub mod diff;
+pub mod diff_json;
 pub mod findings;
 pub mod functions;
 pub mod html;
 pub mod info;
 pub mod ingest_report;
 pub mod json;
+pub mod junit;
 pub mod notifications;
 pub mod notifications_json;
 pub mod promql;

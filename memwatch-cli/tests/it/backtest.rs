@@ -48,7 +48,7 @@ fn write_recordings(root: &Path) {
     }
 }
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 [settings]
 interval = "1s"
 
@@ -73,14 +73,14 @@ alert = "Blind"
 expr = 'go_nothing_recorded > 1'
 "#;
 
-fn folder(rules: &str) -> tempfile::TempDir {
+pub(crate) fn folder(rules: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write_recordings(dir.path());
     fs::write(dir.path().join("rules.toml"), rules).unwrap();
     dir
 }
 
-fn json(text: &str) -> serde_json::Value {
+pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 

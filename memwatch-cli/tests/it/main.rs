@@ -2,8 +2,10 @@
 
 #![allow(clippy::print_stderr)] // A test that is skipped says so.
 
-mod backtest;
+pub(crate) mod backtest;
 mod corpus;
+mod diff;
+mod export;
 mod info;
 mod ingest;
 mod query;

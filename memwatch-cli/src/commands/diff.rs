@@ -1,0 +1,53 @@
+//! `memwatch diff`.
+
+use anyhow::bail;
+use memwatch_core::backtest::Diff;
+
+use super::replay::Replay;
+use super::{budget, check, report, say};
+use crate::args::{DiffArgs, DiffFormat};
+use crate::exit::Answer;
+use crate::render::diff::Compared;
+use crate::render::table::Style;
+use crate::render::{Output, diff, diff_json, junit};
+
+/// Runs the command.
+pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Answer> {
+    let old_file = check::load(&args.old)??;
+    let new_file = check::load(&args.new)??;
+    let replay = Replay::open(&args.replay, &args.truth)?;
+    let old = replay.backtest(&old_file).run(&replay.snapshot.series())?;
+    let new = replay.backtest(&new_file).run(&replay.snapshot.series())?;
+    let compared = Diff::of(&old, &new);
+    let budgets = budget::check(&args.budget, &old, &new, &compared)?;
+    let shown = Compared {
+        old_path: &args.old,
+        new_path: &args.new,
+        data_path: &replay.data,
+        old: &old,
+        new: &new,
+        diff: &compared,
+        budgets: &budgets,
+        data_commit: replay.snapshot.version(),
+    };
+    match args.format {
+        DiffFormat::Table => diff::text(out, &shown, Style::Plain)?,
+        DiffFormat::Markdown => diff::text(out, &shown, Style::Markdown)?,
+        DiffFormat::Json => diff_json::document(out, &shown)?,
+    }
+    if let Some(path) = &args.junit {
+        report::replace(path, junit::of_diff(&shown).as_bytes())?;
+    }
+    if !new.evaluated_anything() {
+        bail!(
+            "{}: nothing could be evaluated: no alerting rule found what it reads",
+            args.new.display()
+        );
+    }
+    let mut answer = Answer::Done;
+    for broken in budgets.iter().filter(|b| !b.holds) {
+        say(&format!("{} (--{})", broken.words, broken.name));
+        answer = Answer::No;
+    }
+    Ok(answer)
+}

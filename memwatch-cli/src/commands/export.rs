@@ -1,0 +1,95 @@
+//! `memwatch export`.
+
+use std::fs;
+use std::io::Write as _;
+
+use anyhow::{Context as _, bail};
+use memwatch_core::backtest::{Addressed, Outcome, addresses, find};
+use memwatch_core::promtool::{CutError, Subject, cut};
+use memwatch_core::rule::RuleFile;
+
+use super::replay::Replay;
+use super::{check, report, say};
+use crate::args::ExportArgs;
+use crate::exit::Answer;
+use crate::render::{Output, clean, grouped};
+
+/// Runs the command.
+pub fn run(args: &ExportArgs, out: &mut Output) -> anyhow::Result<Answer> {
+    if let Some(name) = &args.name
+        && (name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']))
+    {
+        bail!("--name: expected a file name without folders, found `{name}`");
+    }
+    let file = check::load(&args.rules)??;
+    let replay = Replay::open(&args.replay, &args.truth)?;
+    let series = replay.snapshot.series();
+    let outcome = replay.backtest(&file).run(&series)?;
+    let pointed = find(&outcome, &args.promtool)
+        .map_err(|why| anyhow::anyhow!("--promtool {}: {why}", args.promtool))?;
+    let Some(subject) = subject(&file, &outcome, pointed) else {
+        bail!(
+            "--promtool {}: it was missed, and no rule says that it detects this kind",
+            args.promtool
+        );
+    };
+    let case = match cut(&file, &outcome, &subject, &series) {
+        Ok(case) => case,
+        Err(CutError::Core(error)) => return Err(error.into()),
+        Err(refused) => {
+            say(&format!("no case: {refused}"));
+            return Ok(Answer::No);
+        }
+    };
+    let name = args.name.clone().unwrap_or_else(|| name(&outcome, pointed));
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
+    let rules = args.out.join(format!("{name}.rules.yml"));
+    let test = args.out.join(format!("{name}.test.yml"));
+    report::replace(&rules, case.rules.as_bytes())?;
+    report::replace(&test, case.test(&format!("{name}.rules.yml")).as_bytes())?;
+    for line in [
+        clean(&case.title, false).into_owned(),
+        format!(
+            "{} series, {} samples, {} looks at alerts; samples moved by at most {:.1} ms, {} left out",
+            case.series(),
+            grouped(case.samples),
+            case.checks(),
+            case.moved_most.as_seconds() * 1e3,
+            grouped(case.dropped),
+        ),
+        format!(
+            "promtool test rules {}",
+            clean(&test.to_string_lossy(), false)
+        ),
+    ] {
+        writeln!(out, "{line}")?;
+    }
+    Ok(Answer::Done)
+}
+
+fn subject(file: &RuleFile, outcome: &Outcome, pointed: Addressed) -> Option<Subject> {
+    match pointed {
+        Addressed::Alert(alert) => Some(Subject::alert(outcome, alert)),
+        Addressed::Incident(incident) => Subject::incident(file, outcome, incident),
+    }
+}
+
+/// What files about it are called: nothing from outside becomes a path.
+fn name(outcome: &Outcome, pointed: Addressed) -> String {
+    let text = match pointed {
+        Addressed::Alert(alert) => {
+            let alert = &outcome.alerts[alert];
+            format!("{}-{}", outcome.rules[alert.rule].name, alert.id)
+        }
+        Addressed::Incident(incident) => addresses(outcome)[incident].replace(['@', '#'], "-"),
+    };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    text.chars().take(80).map(plain).collect()
+}
