@@ -3,7 +3,8 @@
 //! promtool knows samples at `0, i, 2i …` and evaluations at whole multiples of the evaluation interval, both from time zero on. Real
 //! samples lie anywhere. Time is therefore cut into cells of `2i`, where `2i` divides the evaluation interval and every range, offset and
 //! step of the rules; the newest sample of a cell stands in its middle. So each evaluation and each window sees exactly the samples that it
-//! saw in the recording, and no sample ever lies on the edge of a window, where Prometheus 2 and 3 differ. What moves is the time of a
+//! saw in the recording, and no sample ever lies on the edge of a window, where Prometheus 2 and 3 differ; the steps of a subquery do, so its range is a millisecond shorter in
+//! the case. What moves is the time of a
 //! sample inside of its cell, by less than `i`; [`Case::moved_most`] says by how much. A cell with two samples keeps the newer one, and
 //! cells are made narrower until none has two, as far as that goes.
 //!

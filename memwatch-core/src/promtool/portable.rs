@@ -121,6 +121,11 @@ pub(super) fn portable(
             NodeKind::Selector(s) | NodeKind::Range { selector: s, .. } => selector_problem(s),
             NodeKind::Subquery(s) => {
                 s.step.get_or_insert(interval);
+                // Its steps lie on the edges of its range, where Prometheus 2 takes one step more than Prometheus 3: a millisecond
+                // less, and both take those that Prometheus 3 takes.
+                if s.range > Nanos::MILLISECOND {
+                    s.range = Nanos(s.range.0 - Nanos::MILLISECOND.0);
+                }
                 fixed(s.when.at)
             }
             NodeKind::Binary(b) if b.matching.fill_left.or(b.matching.fill_right).is_some() => {
@@ -240,7 +245,11 @@ mod tests {
             "memwatch_part_1 > 2 and y > 1",
             &["growth(x[1m])"],
         );
-        check("max_over_time(x[1m:])", "max_over_time(x[1m:1s])", &[]);
+        check(
+            "max_over_time(x[1m:])",
+            "max_over_time(x[59s999ms:1s])",
+            &[],
+        );
         let params = [("limit".to_owned(), 3.0)].into_iter().collect();
         let expr = parse_with("x > $limit", &params).unwrap();
         assert_eq!(
