@@ -122,6 +122,7 @@ mod tests {
             kind: kind.into(),
             range: range(at, at + 2),
             detail: "".into(),
+            impact: None,
             verdict: Verdict::Wrong,
         };
         let recording = MemorySeries {

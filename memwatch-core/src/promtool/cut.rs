@@ -707,6 +707,7 @@ mod tests {
                 end: Timestamp(START + 185 * SECOND),
             },
             detail: "".into(),
+            impact: None,
             verdict: Verdict::Wrong,
         };
         let outcome = Backtest::new(&file)
