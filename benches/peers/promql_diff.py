@@ -297,6 +297,10 @@ VERSION_2 = [
      lambda expr, what, ask: any(ask(c) for c in calls(expr, ["timestamp"]) if "@" in c and "offset" in c)),
     ("rate and increase towards zero: 2 stops at zero before it looks how far the window's edge is, 3 after",
      lambda expr, what, ask: any(ask(c) for c in calls(expr, ["rate", "increase"]))),
+    ("stddev and stdvar of a single NaN or infinity: 0 in 2, NaN in 3",
+     lambda expr, what, ask: any(ask(c) for c in calls(expr, ["stddev", "stdvar"]))),
+    ("an aggregation of what is the same at every evaluation: Prometheus takes its parameter from the first one only, in both versions",
+     lambda expr, what, ask: any(ask(c) for c in calls(expr, ["quantile"]) if re.search(r"quantile[^(]*(?:\([a-z, ]*\) )?\((?:\(|scalar|time)", c))),
     ("topk and bottomk where all are NaN: 2 takes the last, 3 the first",
      lambda expr, what, ask: any(ask(c) for c in calls(expr, ["topk", "bottomk"]) if "heap_bytes" in c)),
 ]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // Tests read files and look at the environment.
 
+mod alert_generator;
 mod corpus;
 mod docs;
 mod rule_pack;

@@ -9,7 +9,7 @@ use crate::{Labels, Nanos, Timestamp};
 use super::message::{LostResolve, Message, Muted, Reason, Untold, Wait};
 use super::mute::Mutes;
 use super::routing::Node;
-use super::{MAINTENANCE, RETENTION};
+use super::{LOG_MAINTENANCE, MAINTENANCE, RETENTION};
 
 /// What all groups of a simulation share.
 pub(super) struct Shared<'a> {
@@ -194,6 +194,13 @@ impl Life<'_, '_> {
         })
     }
 
+    /// When the log loses an entry that expires at `expires`.
+    fn next_cleaning(&self, expires: Timestamp) -> Timestamp {
+        let ticks = expires.since(self.shared.start).0.max(0) + LOG_MAINTENANCE.0 - 1;
+        let ticks = ticks.div_euclid(LOG_MAINTENANCE.0);
+        self.shared.start.plus(Nanos(ticks * LOG_MAINTENANCE.0))
+    }
+
     fn flush(&mut self, now: Timestamp) {
         if self.is_forgotten(now) {
             self.next_flush = None;
@@ -303,7 +310,7 @@ impl Life<'_, '_> {
         let kept_for = Nanos(node.repeat_interval.0.saturating_mul(2)).min(RETENTION);
         let entry = self.log[index]
             .as_ref()
-            .filter(|entry| now.since(entry.at) < kept_for);
+            .filter(|entry| now < self.next_cleaning(entry.at.plus(kept_for)));
         let Some(reason) = reason(
             entry,
             &firing,

@@ -34,6 +34,8 @@ pub use message::{
 
 /// How often Alertmanager forgets groups without alerts.
 const MAINTENANCE: Nanos = Nanos(30 * Nanos::SECOND.0);
+/// How often Alertmanager drops what it need not remember any more (`--data.maintenance-interval`); until then it is remembered.
+const LOG_MAINTENANCE: Nanos = Nanos(15 * Nanos::MINUTE.0);
 /// How long Alertmanager remembers what it sent (`--data.retention`), at most.
 const RETENTION: Nanos = Nanos(120 * Nanos::HOUR.0);
 
