@@ -1,5 +1,7 @@
 //! Rates of the leak rule on simulated floors: false alarms, leaks found, error of the time to the limit.
 //!
+//! The last table is of windows with few floors, where growth must be large to count.
+//!
 //! `leak_floors [RUNS]`, 2,000 by default. Prints a row per case.
 #![allow(clippy::print_stdout)] // What it is for.
 
@@ -72,5 +74,48 @@ fn main() {
             percent(50),
             percent(90)
         );
+    }
+    few_floors(runs);
+}
+
+/// Windows of 8 to 20 floors: what growth must be asked for so that chance is not taken for a leak.
+fn few_floors(runs: u64) {
+    println!(
+        "\nFew floors\n\n| floors | case | noise | 3 % | 50 % | 100 % |\n|---|---|---|---|---|---|"
+    );
+    for count in [8, 10, 14, 20] {
+        for (name, shape) in [
+            ("no leak", Shape::Flat),
+            ("one step of +100 %", Shape::Step(1.0)),
+            ("leak of +50 %", Shape::Leak(0.5)),
+            ("leak of +300 %", Shape::Leak(3.0)),
+        ] {
+            for ar in [0.0, 0.9] {
+                let simulated = Simulated {
+                    shape,
+                    count,
+                    days: 0.25,
+                    ar,
+                    outliers: 0.0,
+                };
+                let flagged = |least_growth: f64| {
+                    let options = LeakOptions {
+                        least_floors: 8,
+                        least_growth,
+                        ..LeakOptions::default()
+                    };
+                    let found = (0..runs).filter(|seed| {
+                        leak(&simulated.floors(*seed), &options).is_some_and(|v| v.leak)
+                    });
+                    found.count() as f64 / runs as f64
+                };
+                println!(
+                    "| {count} | {name} | AR {ar} | {:.3} | {:.3} | {:.3} |",
+                    flagged(0.03),
+                    flagged(0.5),
+                    flagged(1.0)
+                );
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use memwatch_core::backtest::{
-    Alert, AlertVerdict, Ended, Hole, HoleReason, IncidentOutcome, Outcome, RuleOutcome,
+    Alert, AlertVerdict, BaselineMemory, Ended, Hole, HoleReason, IncidentOutcome, Outcome,
+    RuleOutcome,
 };
 use memwatch_core::expr::StaleAfter;
 use memwatch_core::{Nanos, TimeRange};
@@ -37,6 +38,8 @@ struct Document<'a> {
     incidents: Vec<IncidentJson<'a>>,
     score: Option<ScoredJson<'a>>,
     coverage: Vec<HoleJson<'a>>,
+    /// What the baselines of rules had to go by.
+    baselines: Vec<BaselineJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -157,6 +160,11 @@ pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
         incidents: incidents(outcome).collect(),
         score: scored.map(|s| score_json::scored(outcome, s)),
         coverage: outcome.coverage.iter().map(|h| hole(outcome, h)).collect(),
+        baselines: outcome
+            .baselines
+            .iter()
+            .map(|b| baseline(outcome, b))
+            .collect(),
     };
     json::document(out, &document)
 }
@@ -188,6 +196,9 @@ pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
     }
     for one in &outcome.coverage {
         line(out, "coverage", &hole(outcome, one))?;
+    }
+    for one in &outcome.baselines {
+        line(out, "baseline", &baseline(outcome, one))?;
     }
     if let Some(scored) = &outcome.score {
         line(out, "score", &score_json::scored(outcome, scored))?;
@@ -369,5 +380,30 @@ fn hole<'a>(outcome: &'a Outcome, hole: &'a Hole) -> HoleJson<'a> {
         from: hole.range.map(|r| Time(r.start)),
         to: hole.range.map(|r| Time(r.end)),
         evaluations: hole.evaluations,
+    }
+}
+
+#[derive(Serialize)]
+struct BaselineJson<'a> {
+    rule: &'a str,
+    group: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    /// How much was recorded before the range.
+    history_s: f64,
+    scored_at: Option<Time>,
+    samples: u64,
+    warming: u64,
+}
+
+fn baseline<'a>(outcome: &'a Outcome, memory: &'a BaselineMemory) -> BaselineJson<'a> {
+    let rule = &outcome.rules[memory.rule];
+    BaselineJson {
+        rule: &rule.name,
+        group: &rule.group,
+        labels: memory.labels.iter().collect(),
+        history_s: memory.history.as_seconds(),
+        scored_at: memory.scored_at.map(Time),
+        samples: memory.samples,
+        warming: memory.warming,
     }
 }

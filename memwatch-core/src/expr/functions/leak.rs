@@ -127,6 +127,16 @@ const RULE_OPTIONS: &[CallOption<Settings>] = &[
         },
     },
     CallOption {
+        name: "least_span",
+        expects: "a number from 0 to 1, or percent",
+        about: "Nor if the first and the last floor are not at least this share of the window apart: 50 %.",
+        set: |settings, text| {
+            amount(text)
+                .filter(|share| *share <= 1.0)
+                .map(|share| settings.rule.least_span = share)
+        },
+    },
+    CallOption {
         name: "growth_min",
         expects: "a number that is not negative, or percent",
         about: "Growth over the window that counts, share of the median floor: 3 %.",

@@ -8,6 +8,8 @@ pub struct Floors {
     pub(super) at_ns: Vec<i64>,
     pub(super) values: Vec<f64>,
     pub(super) bucket_ns: f64,
+    /// How long the window is that they were looked for in.
+    pub(super) window_ns: f64,
 }
 
 impl Floors {
@@ -137,6 +139,7 @@ fn per_bucket(
     };
     let mut floors = Floors {
         bucket_ns: span_ns as f64 / buckets as f64,
+        window_ns: span_ns as f64,
         ..Floors::default()
     };
     let mut bucket: Vec<(i64, f64)> = Vec::new();

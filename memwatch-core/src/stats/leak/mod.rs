@@ -16,6 +16,9 @@ pub use floors::Floors;
 pub struct LeakOptions {
     /// With fewer floors there is no verdict.
     pub least_floors: usize,
+    /// Nor if less of the window, as a share, lies between the first and the last of them: a process that has just started fills its
+    /// heap, and does so in a line.
+    pub least_span: f64,
     /// Growth over the window that counts, share of the median floor.
     pub least_growth: f64,
     /// Growth over the window that counts, in the unit of the floors.
@@ -25,10 +28,11 @@ pub struct LeakOptions {
 }
 
 impl Default for LeakOptions {
-    /// 60 floors, 3 %, any amount, a day.
+    /// 60 floors over half of the window, 3 %, any amount, a day.
     fn default() -> LeakOptions {
         LeakOptions {
             least_floors: 60,
+            least_span: 0.5,
             least_growth: 0.03,
             least_amount: 0.0,
             period_ns: 86_400_000_000_000,
@@ -116,7 +120,8 @@ pub fn leak(floors: &Floors, options: &LeakOptions) -> Option<Leak> {
         .map(|at| (at - now_ns) as f64 / 1e9)
         .collect();
     let span_s = t[n - 1] - t[0];
-    if span_s <= 0.0 {
+    let whole_s = floors.window_ns / 1e9;
+    if span_s <= 0.0 || span_s + floors.bucket_ns / 1e9 < options.least_span * whole_s {
         return None;
     }
     let deseasonalized = (span_s + floors.bucket_ns / 1e9) * 1e9 >= 2.0 * options.period_ns as f64;

@@ -67,6 +67,7 @@ impl Simulated {
         let mut noise = random.normal();
         let mut floors = Floors {
             bucket_ns,
+            window_ns: bucket_ns * count,
             ..Floors::default()
         };
         for i in 0..self.count {

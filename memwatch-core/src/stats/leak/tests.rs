@@ -38,12 +38,33 @@ fn too_little_gives_no_verdict() {
             &Floors {
                 at_ns: vec![5; 80],
                 values: vec![1.0; 80],
-                bucket_ns: 1.0
+                bucket_ns: 1.0,
+                window_ns: 80.0
             },
             &options
         ),
         None
     );
+}
+
+#[test]
+fn the_window_must_be_covered() {
+    // 30 floors of a minute in the last half hour of an hour.
+    let at: Vec<i64> = (31..=60).map(|i| i * 60_000_000_000).collect();
+    let values: Vec<f64> = (0..30).map(|i| 1e6 + 1e4 * f64::from(i)).collect();
+    let window = Window {
+        after: Timestamp(0),
+        until: Timestamp(60 * 60_000_000_000),
+    };
+    let floors = Floors::least_per_bucket(&at, &values, window, 60);
+    for (least_span, judged) in [(0.0, true), (0.5, true), (0.51, false)] {
+        let options = LeakOptions {
+            least_floors: 20,
+            least_span,
+            ..LeakOptions::default()
+        };
+        assert_eq!(leak(&floors, &options).is_some(), judged, "{least_span}");
+    }
 }
 
 #[test]

@@ -264,6 +264,34 @@ fn nothing_drifts() {
 }
 
 #[test]
+fn nothing_drifts_in_ten_million_rows() {
+    const ROWS: usize = 300;
+    let value = |i: u32| {
+        if i % 99_991 == 7 {
+            1e15
+        } else {
+            1e9 + f64::from(i % 997) * 0.1
+        }
+    };
+    let mut mean = Stream::new(Mean, Width::Rows(ROWS));
+    let mut checked = 0;
+    for i in 0..10_000_000_u32 {
+        let found = mean.push(i64::from(i) * 1_000_000_000, value(i));
+        if i % 999_983 == 999_982 {
+            let window = i + 1 - 300..=i;
+            let excess: f64 = window.map(|j| value(j) - 1e9).sum();
+            let want = 1e9 + excess / ROWS as f64;
+            assert!(
+                (found / want - 1.0).abs() <= 1e-12,
+                "row {i}: {found} {want}"
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 10);
+}
+
+#[test]
 fn even_slopes_are_slopes() {
     let values: Vec<f64> = (0..200).map(|i| 1e9 + f64::from(i * i % 97)).collect();
     let (mut even, mut any) = (vec![0.0; 200], vec![0.0; 200]);
