@@ -103,6 +103,11 @@ impl FiredAlert {
                 .is_none_or(|ends_at| now < ends_at)
     }
 
+    /// When it ends by what Alertmanager knows at `now`, if it fires.
+    pub(super) fn lapses_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ended_at(now).filter(|ends_at| *ends_at > now)
+    }
+
     /// The end that Alertmanager knows at `now` of an alert that it takes for ended.
     pub(super) fn ended_at(&self, now: Timestamp) -> Option<Timestamp> {
         let known = self.handed.partition_point(|handed| handed.at <= now);

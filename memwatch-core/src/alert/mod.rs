@@ -14,7 +14,7 @@ mod timeline;
 pub use fired::{FiredAlert, HandOver};
 pub use notifications::{
     GroupBy, Inhibit, Integration, IntegrationKind, Notifications, Receiver, Route, Silence,
-    parse_matcher,
+    parse_matcher, parse_matchers,
 };
 pub use rule_state::{ActiveAlert, Event, RuleState, StepError, Transition, alert_labels};
 pub use send::{

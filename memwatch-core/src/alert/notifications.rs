@@ -5,6 +5,13 @@ use std::sync::Arc;
 use super::time_interval::NamedInterval;
 use crate::{MatchOp, Matcher, Nanos, TimeRange};
 
+/// From a group's first alert to its first message, where no route says.
+pub(super) const DEFAULT_GROUP_WAIT: Nanos = Nanos(30 * Nanos::SECOND.0);
+/// Between messages of a group, where no route says.
+pub(super) const DEFAULT_GROUP_INTERVAL: Nanos = Nanos(5 * Nanos::MINUTE.0);
+/// After which an unchanged group is sent again, where no route says.
+pub(super) const DEFAULT_REPEAT_INTERVAL: Nanos = Nanos(4 * Nanos::HOUR.0);
+
 /// Routes, receivers, inhibitions and silences of a rule file; all empty when it has none.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -86,8 +93,10 @@ pub struct Integration {
     pub max_alerts: usize,
     /// `markdown` rather than `text` (WeCom).
     pub markdown: bool,
-    /// Who is mentioned (WeCom).
+    /// Who is mentioned, by user name or `@all` (WeCom).
     pub mentions: Vec<Arc<str>>,
+    /// Who is mentioned, by telephone number or `@all`; only texts can (WeCom).
+    pub mobile_mentions: Vec<Arc<str>>,
 }
 
 /// To what a message goes.
@@ -155,6 +164,41 @@ pub struct Silence {
     pub comment: Option<Arc<str>>,
 }
 
+impl Notifications {
+    /// What Alertmanager takes and yet is probably not meant, in words.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(root) = &self.route {
+            doubts(
+                root,
+                DEFAULT_GROUP_INTERVAL,
+                DEFAULT_REPEAT_INTERVAL,
+                &mut found,
+            );
+        }
+        found
+    }
+}
+
+fn doubts(route: &Route, group: Nanos, repeat: Nanos, found: &mut Vec<String>) {
+    let (own_group, own_repeat) = (
+        route.group_interval.unwrap_or(group),
+        route.repeat_interval.unwrap_or(repeat),
+    );
+    let is_new = route.group_interval.is_some() || route.repeat_interval.is_some();
+    if is_new && own_repeat < own_group {
+        let matchers: Vec<String> = route.matchers.iter().map(ToString::to_string).collect();
+        found.push(format!(
+            "route {{{}}}: `repeat_interval` is {own_repeat}, less than `group_interval` ({own_group}): it repeats each {own_group}",
+            matchers.join(", ")
+        ));
+    }
+    for child in &route.routes {
+        doubts(child, own_group, own_repeat, found);
+    }
+}
+
 impl Route {
     /// A route that says nothing.
     #[must_use]
@@ -211,25 +255,66 @@ impl Integration {
             max_alerts: 0,
             markdown: false,
             mentions: Vec::new(),
+            mobile_mentions: Vec::new(),
         }
     }
 }
 
-/// Reads a matcher as Alertmanager writes them: `severity="P1"`, `team=~"a|b"`, also without quotes.
+/// Reads one or more matchers between commas, with or without braces: `{severity="P1", team=~"a|b"}`.
+///
+/// # Errors
+/// What would be right.
+pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, &'static str> {
+    let text = text.trim();
+    let inner = match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}').ok_or("a closing brace")?,
+        None => text,
+    };
+    let mut found = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (i, c) in inner.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                found.push(parse_matcher(&inner[start..i])?);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    // A comma may stand behind the last one too.
+    if found.is_empty() || !inner[start..].trim().is_empty() {
+        found.push(parse_matcher(&inner[start..])?);
+    }
+    Ok(found)
+}
+
+/// Reads a matcher as Alertmanager writes them: `severity="P1"`, `team=~"a|b"`, also without quotes; a name of other characters than
+/// letters, digits and `_` stands in quotes.
 ///
 /// # Errors
 /// What would be right.
 pub fn parse_matcher(text: &str) -> Result<Matcher, &'static str> {
     const EXPECTED: &str = "a matcher like `severity=\"P1\"` (=, !=, =~, !~)";
     let text = text.trim();
-    let name_end = text
-        .find(|c: char| c != '_' && !c.is_alphanumeric())
-        .ok_or(EXPECTED)?;
-    let (name, rest) = text.split_at(name_end);
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(quoted) => {
+            let (name, rest) = quoted.split_once('"').ok_or("a closing quote")?;
+            (name, rest.trim_start())
+        }
+        None => {
+            let name_end = text
+                .find(|c: char| c != '_' && !c.is_alphanumeric())
+                .ok_or(EXPECTED)?;
+            let (name, rest) = text.split_at(name_end);
+            (name, rest.trim_start())
+        }
+    };
     if name.is_empty() || name.starts_with(|c: char| c.is_numeric()) {
         return Err(EXPECTED);
     }
-    let rest = rest.trim_start();
     let ops = [
         ("=~", MatchOp::Regex),
         ("!~", MatchOp::NotRegex),
@@ -278,6 +363,7 @@ mod tests {
             ("a!=\"\"", "a!=\"\""),
             ("a!~\"x\\\\.y\"", "a!~\"x\\\\.y\""),
             ("a=\"q\\\"\"", "a=\"q\\\"\""),
+            ("\"a_b\" = \"c\"", "a_b=\"c\""),
         ];
         for (text, expected) in cases {
             assert_eq!(parse_matcher(text).unwrap().to_string(), expected, "{text}");
@@ -287,5 +373,49 @@ mod tests {
         ] {
             assert!(parse_matcher(bad).is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn several_matchers_stand_between_commas() {
+        let cases = [
+            ("{a=\"1\"}", "a=\"1\""),
+            (
+                "a=\"1\", b=~\"x,y|}\" ,c!=2,",
+                "a=\"1\" b=~\"x,y|}\" c!=\"2\"",
+            ),
+            ("{ a = \"q\\\",b=1\" }", "a=\"q\\\",b=1\""),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<String> = parse_matchers(text)
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
+        for bad in ["", "{}", "{a=\"1\"", "a=\"1\",,b=\"2\"", "a=\"1"] {
+            assert!(parse_matchers(bad).is_err(), "{bad}");
+        }
+    }
+    #[test]
+    fn a16_repeating_faster_than_flushing_is_doubtful() {
+        let minutes = |m: i64| Some(Nanos(m * Nanos::MINUTE.0));
+        let mut root = Route::new();
+        (root.group_interval, root.repeat_interval) = (minutes(10), minutes(10));
+        let mut child = Route::new();
+        child.matchers = vec![parse_matcher("severity=P1").unwrap()];
+        child.repeat_interval = minutes(1);
+        root.routes = vec![Route::new(), child];
+        let mut config = Notifications {
+            route: Some(root),
+            ..Notifications::default()
+        };
+        assert_eq!(
+            config.doubts(),
+            [
+                "route {severity=\"P1\"}: `repeat_interval` is 1m, less than `group_interval` (10m): it repeats each 10m"
+            ]
+        );
+        config.route = Some(Route::new());
+        assert!(config.doubts().is_empty());
     }
 }

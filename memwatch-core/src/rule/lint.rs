@@ -60,13 +60,20 @@ pub fn lint(file: &RuleFile, data: Option<&LintData<'_>>) -> Result<Vec<Finding>
         },
         findings: Vec::new(),
     };
-    if file.groups.iter().all(|g| g.rules.is_empty()) {
+    // A file of routes only goes with another one of rules.
+    let only_routes = file.groups.is_empty() && file.notifications.route.is_some();
+    if !only_routes && file.groups.iter().all(|g| g.rules.is_empty()) {
         linter.report(Level::Problem, 0..0, String::new(), "no rules", None);
     }
     for group in &file.groups {
         for rule in &group.rules {
             linter.rule(rule)?;
         }
+    }
+    for doubt in file.notifications.doubts() {
+        let at = file.text.find("repeat_interval").unwrap_or(0);
+        let span = at..at + "repeat_interval".len();
+        linter.report(Level::Hint, span, "route".to_owned(), &doubt, None);
     }
     let mut findings = linter.findings;
     findings.sort_by_key(|f| (f.problem.line, f.problem.column));

@@ -1,7 +1,6 @@
 //! Rule files as Prometheus reads them: YAML with groups of recording and alerting rules.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,12 +10,11 @@ use crate::alert::{Hold, Notifications};
 use crate::expr::{self, Expr, ValueType};
 use crate::{Labels, Nanos};
 
-use super::error::{Fault, Problem, RuleError, shorten};
+use super::error::{Fault, RuleError};
 use super::model::{AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Settings};
 use super::names::{is_label_name, is_metric_name};
 use super::template::Template;
-
-type Text = Spanned<String>;
+use super::yaml::{Reader, Text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,48 +50,20 @@ struct RuleYaml {
 
 /// Reads a rule file; `file` is its name for messages. Groups that give no interval are evaluated each minute, Prometheus' default.
 pub(super) fn read(file: &str, text: &str) -> Result<RuleFile, RuleError> {
-    let mut reader = Reader {
-        file: file.into(),
-        text,
-        problems: Vec::new(),
-    };
-    // The default budget of the parser bounds depth (64), size and the blow-up by aliases.
-    let options = serde_saphyr::options! { with_snippet: false };
+    let mut reader = Reader::new(file, text);
     let mut groups = Vec::new();
-    match serde_saphyr::from_str_with_options::<FileYaml>(text, options) {
-        Ok(parsed) => {
-            let mut names = HashSet::new();
-            for group in parsed.groups.unwrap_or_default() {
-                if !names.insert(group.name.value.clone()) {
-                    let fault =
-                        Fault::Other(format!("a second group is called `{}`", group.name.value));
-                    reader.report(&group.name, "group".to_owned(), fault);
-                }
-                groups.push(reader.group(group));
+    if let Some(parsed) = reader.parse::<FileYaml>() {
+        let mut names = HashSet::new();
+        for group in parsed.groups.unwrap_or_default() {
+            if !names.insert(group.name.value.clone()) {
+                let fault =
+                    Fault::Other(format!("a second group is called `{}`", group.name.value));
+                reader.report(&group.name, "group".to_owned(), fault);
             }
-        }
-        Err(error) => {
-            let span = error.location().map_or(0..0, |at| reader.span_at(&at));
-            let message = error.to_string();
-            // The parser repeats the place in front of or behind its message; ours stands in front already.
-            let first = message.lines().next().unwrap_or("not YAML");
-            let said = first.split(" at line ").next().unwrap_or(first);
-            let said = said.strip_prefix("error: ").unwrap_or(said);
-            reader.problems.push(Problem::at(
-                &reader.file,
-                text,
-                span,
-                String::new(),
-                Fault::Other(said.to_owned()),
-            ));
+            groups.push(reader.group(group));
         }
     }
-    if !reader.problems.is_empty() {
-        reader.problems.sort_by_key(|p| (p.line, p.column));
-        return Err(RuleError {
-            problems: reader.problems,
-        });
-    }
+    reader.finish()?;
     Ok(RuleFile {
         name: file.into(),
         text: text.into(),
@@ -106,68 +76,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<RuleFile, RuleError> {
     })
 }
 
-struct Reader<'t> {
-    file: Arc<str>,
-    text: &'t str,
-    problems: Vec<Problem>,
-}
-
 impl Reader<'_> {
-    /// The bytes at which a location begins, up to the end of its line.
-    fn span_at(&self, at: &serde_saphyr::Location) -> Range<usize> {
-        let line = usize::try_from(at.line().max(1) - 1).unwrap_or(0);
-        let column = usize::try_from(at.column().max(1) - 1).unwrap_or(0);
-        let line_start: usize = self
-            .text
-            .split_inclusive('\n')
-            .take(line)
-            .map(str::len)
-            .sum();
-        let rest = &self.text[line_start..];
-        let start = line_start + rest.chars().take(column).map(char::len_utf8).sum::<usize>();
-        let end = self.text[start..]
-            .find('\n')
-            .map_or(self.text.len(), |i| start + i);
-        start..end
-    }
-
-    /// Where a text stands: its content where the file holds it as it is, else its beginning.
-    fn span(&self, value: &Text) -> (Range<usize>, bool) {
-        let begin = self.span_at(&value.referenced);
-        let rest = &self.text[begin.start..];
-        match rest.find(value.value.trim_end_matches('\n')) {
-            // Quotes at most stand before it; further away it is another text.
-            Some(i) if i <= 1 => {
-                let start = begin.start + i;
-                (start..start + value.value.trim_end().len(), true)
-            }
-            _ => (begin, false),
-        }
-    }
-
-    fn report(&mut self, at: &Text, key: String, fault: Fault) {
-        let (span, _) = self.span(at);
-        let problem = Problem::at(&self.file, self.text, span, key, fault);
-        self.problems.push(problem);
-    }
-
-    fn wrong(&mut self, at: &Text, key: String, expected: &str) {
-        let fault = Fault::Value {
-            expected: expected.to_owned(),
-            found: format!("`{}`", shorten(&at.value)),
-        };
-        self.report(at, key, fault);
-    }
-
-    fn duration(&mut self, value: Option<&Text>, key: impl Fn() -> String) -> Option<Nanos> {
-        let value = value?;
-        let found = Nanos::parse(&value.value);
-        if found.is_none() {
-            self.wrong(value, key(), "a duration like 30s or 5m");
-        }
-        found
-    }
-
     fn group(&mut self, yaml: GroupYaml) -> Group {
         let mut group = Group::new(yaml.name.value.as_str());
         let of = format!("group `{}`", yaml.name.value);
@@ -205,13 +114,7 @@ impl Reader<'_> {
                     expected: "either `alert` or `record`".to_owned(),
                     found: found.to_owned(),
                 };
-                self.problems.push(Problem::at(
-                    &self.file,
-                    self.text,
-                    at,
-                    group.to_owned(),
-                    fault,
-                ));
+                self.report_at(at, group.to_owned(), fault, None);
                 return None;
             }
         };
@@ -292,9 +195,7 @@ impl Reader<'_> {
                 (place, Fault::Other(error.message), error.help)
             }
         };
-        let mut problem = Problem::at(&self.file, self.text, place, key, fault);
-        problem.help = help;
-        self.problems.push(problem);
+        self.report_at(place, key, fault, help);
         (None, start)
     }
 

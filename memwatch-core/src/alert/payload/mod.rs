@@ -11,6 +11,8 @@ pub use webhook::fingerprint;
 
 use std::fmt::Write as _;
 
+use chrono::DateTime;
+
 use crate::{Labels, Nanos, Timestamp};
 
 use super::fired::{FiredAlert, message_order};
@@ -120,6 +122,51 @@ impl<'a> Content<'a> {
         let mut all: Vec<_> = self.alerts().collect();
         all.sort_by(|(_, a), (_, b)| message_order(&a.labels, &b.labels));
         all
+    }
+
+    /// One alert in a line for people: its summary, the labels that tell it from the others of the message, since when.
+    fn story(&self, status: &str, alert: &FiredAlert) -> String {
+        let own = alert
+            .labels
+            .filter(|name| self.common_labels.get(name).is_empty());
+        let mut text = match (self.summary(alert), own.is_empty()) {
+            (Some(summary), true) => summary.to_owned(),
+            (Some(summary), false) => format!("{summary} {{{}}}", own.canonical()),
+            (None, true) => alert.labels.get("alertname").to_owned(),
+            (None, false) => format!("{{{}}}", own.canonical()),
+        };
+        let clock = |at: Timestamp| {
+            DateTime::from_timestamp_nanos(at.0)
+                .format("%m-%d %H:%M:%S UTC")
+                .to_string()
+        };
+        match alert.ended_at(self.message.at) {
+            Some(end) if status == "resolved" => {
+                let whole = end.since(alert.fired_at).0 / Nanos::SECOND.0 * Nanos::SECOND.0;
+                let _ = write!(text, " ended {} after {}", clock(end), Nanos(whole));
+            }
+            _ => {
+                let _ = write!(text, " since {}", clock(alert.fired_at));
+            }
+        }
+        text
+    }
+
+    fn summary<'t>(&self, alert: &'t FiredAlert) -> Option<&'t str> {
+        let summary = alert
+            .annotations
+            .iter()
+            .find(|(name, _)| &**name == "summary");
+        summary.map(|(_, text)| text.as_str())
+    }
+
+    /// What else an alert says.
+    fn notes<'t>(&self, alert: &'t FiredAlert) -> impl Iterator<Item = &'t str> {
+        let others = alert
+            .annotations
+            .iter()
+            .filter(|(name, _)| &**name != "summary");
+        others.map(|(_, text)| text.as_str())
     }
 
     /// Alertmanager's subject: `[FIRING:2] PauseGrowth (checkout-api P2)`.
@@ -251,5 +298,57 @@ mod tests {
             .collect();
         assert_eq!(over_limit(&at, 2), [2, 3, 6]);
         assert_eq!(over_limit(&at, 20), Vec::<usize>::new());
+    }
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+        /// No body is larger than its receiver takes, whatever stands in labels and annotations; and it is valid JSON.
+        #[test]
+        fn no_limit_is_exceeded(
+            names in proptest::collection::vec("(内存|é|a|<|\\u{1f525}){0,300}", 1..4),
+            texts in proptest::collection::vec("(泄漏|ü|b|&|\"|\n){0,900}", 1..3),
+            mentions in proptest::collection::vec("[a-z]{1,40}", 0..200),
+            markdown: bool,
+            times in 1usize..20,
+        ) {
+            let mut alerts = Vec::new();
+            for i in 0..names.len() * times {
+                let name = &names[i % names.len()];
+                let labels: Labels = [
+                    ("alertname".to_owned(), name.clone()),
+                    ("instance".to_owned(), format!("{name}{i}")),
+                ].into_iter().collect();
+                let notes = texts.iter().enumerate().map(|(n, text)| {
+                    let key = if n == 0 { "summary".into() } else { format!("note{n}").into() };
+                    (key, text.clone())
+                }).collect();
+                alerts.push(FiredAlert::new(labels, notes, Timestamp(0), None));
+            }
+            let (_, mut message) = tests_support::one();
+            message.firing = (0..alerts.len()).collect();
+            message.resolved = Vec::new();
+            message.group_labels = alerts[0].labels.clone();
+            let content = tests_support::content_of(&alerts, &message);
+            let mut wecom = Integration::new(IntegrationKind::WeCom);
+            wecom.markdown = markdown;
+            wecom.mentions = mentions.iter().map(|m| m.as_str().into()).collect();
+            let body: serde_json::Value =
+                serde_json::from_str(&wecom::build(&content, &wecom).body).unwrap();
+            let (kind, limit) = if markdown { ("markdown", 4096) } else { ("text", 2048) };
+            let text = body[kind]["content"].as_str().unwrap();
+            proptest::prop_assert!(text.len() <= limit, "{} bytes", text.len());
+            let broken = text.contains(char::REPLACEMENT_CHARACTER);
+            proptest::prop_assert!(!broken);
+            let body = pagerduty::build(&content).body;
+            proptest::prop_assert!(body.len() <= 512_000, "{} bytes", body.len());
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let summary = body["payload"]["summary"].as_str().unwrap();
+            proptest::prop_assert!(summary.chars().count() <= 1024);
+            proptest::prop_assert!(body["dedup_key"].as_str().unwrap().len() <= 255);
+            let hook = Integration::new(IntegrationKind::Webhook);
+            let body: serde_json::Value =
+                serde_json::from_str(&webhook::build(&content, &hook).body).unwrap();
+            proptest::prop_assert_eq!(body["alerts"].as_array().unwrap().len(), alerts.len());
+        }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Shared<'a> {
     pub(super) mutes: Mutes<'a>,
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
+    /// Whether flushes at which nothing can happen are played all the same; a test compares.
+    pub(super) every_flush: bool,
 }
 
 /// A group and who hears of it.
@@ -87,6 +89,21 @@ struct Waiting {
     told: bool,
 }
 
+impl Waiting {
+    /// Adds the time since it was looked at last to what held it back.
+    fn held_until(&mut self, now: Timestamp) {
+        let held = now.since(self.since);
+        if held.0 <= 0 {
+            return;
+        }
+        match self.waits.iter_mut().find(|(by, _)| *by == self.by) {
+            Some((_, sum)) => sum.0 += held.0,
+            None => self.waits.push((self.by, held)),
+        }
+        self.since = now;
+    }
+}
+
 struct Life<'s, 'a> {
     shared: &'s Shared<'a>,
     group: &'s Group<'a>,
@@ -149,7 +166,7 @@ pub(super) fn live(shared: &Shared<'_>, group: &Group<'_>, without: Option<usize
                 life.arrive(at, member);
             }
             (None, Some(_)) if life.alerts.is_empty() => break,
-            (_, Some(at)) => life.flush(at),
+            (next, Some(at)) => life.flush(at, next.map(|(at, _)| at)),
             (_, None) => break,
         }
     }
@@ -194,14 +211,17 @@ impl Life<'_, '_> {
         })
     }
 
-    /// When the log loses an entry that expires at `expires`.
-    fn next_cleaning(&self, expires: Timestamp) -> Timestamp {
+    /// When the log loses an entry: the first time that it is cleaned once the entry has expired.
+    fn forgotten_at(&self, entry: &Entry, repeat: Nanos) -> Timestamp {
+        let kept_for = Nanos(repeat.0.saturating_mul(2)).min(RETENTION);
+        let expires = entry.at.plus(kept_for);
         let ticks = expires.since(self.shared.start).0.max(0) + LOG_MAINTENANCE.0 - 1;
         let ticks = ticks.div_euclid(LOG_MAINTENANCE.0);
         self.shared.start.plus(Nanos(ticks * LOG_MAINTENANCE.0))
     }
 
-    fn flush(&mut self, now: Timestamp) {
+    /// `arrival`: when the next alert comes.
+    fn flush(&mut self, now: Timestamp, arrival: Option<Timestamp>) {
         if self.is_forgotten(now) {
             self.next_flush = None;
             return;
@@ -236,7 +256,43 @@ impl Life<'_, '_> {
             self.empty_since.get_or_insert(now);
         }
         self.has_flushed = true;
-        self.next_flush = Some(now.plus(self.group.node.group_interval));
+        let interval = self.group.node.group_interval;
+        let quiet = match self.quiet_until(now, arrival) {
+            Some(until) if !self.shared.every_flush => until.since(now).0,
+            _ => 0,
+        };
+        // The first flush at which anything can differ from this one: at least the next.
+        let ticks = (quiet.saturating_sub(1) / interval.0.max(1) + 1).max(1);
+        self.next_flush = Some(now.plus(Nanos(interval.0.saturating_mul(ticks))));
+    }
+
+    /// Until when every flush would do the same as the one at `now` did. `None`: not known.
+    fn quiet_until(&self, now: Timestamp, arrival: Option<Timestamp>) -> Option<Timestamp> {
+        if self.alerts.is_empty() {
+            return None; // Forgotten soon.
+        }
+        let mut until = arrival.unwrap_or(self.shared.end.plus(Nanos(1)));
+        for (set, alert) in &self.alerts {
+            let lapses_at = self.shared.alerts[*alert].lapses_at(now);
+            let mutes = self.shared.mutes.next_change(*set, now);
+            until = lapses_at.into_iter().chain(mutes).fold(until, Ord::min);
+        }
+        let node = self.group.node;
+        let repeat = node.repeat_interval;
+        for entry in self.log.iter().flatten() {
+            let repeated = entry.at.plus(repeat).plus(Nanos(1));
+            until = until
+                .min(repeated)
+                .min(self.forgotten_at(entry, repeat));
+        }
+        let route = node.route;
+        if !(route.mute_time_intervals.is_empty() && route.active_time_intervals.is_empty()) {
+            // Intervals begin and end at whole minutes.
+            let minute = Nanos::MINUTE.0;
+            let next = Timestamp((now.0.div_euclid(minute) + 1).saturating_mul(minute));
+            until = until.min(next);
+        }
+        Some(until)
     }
 
     /// An alert is muted at this flush.
@@ -275,13 +331,7 @@ impl Life<'_, '_> {
             if waiting.told {
                 continue;
             }
-            let held = now.since(waiting.since);
-            match waiting.waits.iter_mut().find(|(by, _)| *by == waiting.by) {
-                Some((_, sum)) => sum.0 += held.0,
-                None if held.0 > 0 => waiting.waits.push((waiting.by, held)),
-                None => {}
-            }
-            waiting.since = now;
+            waiting.held_until(now);
             if told.contains(alert) {
                 waiting.told = true;
                 continue;
@@ -289,7 +339,11 @@ impl Life<'_, '_> {
             (waiting.by, waiting.untold) = match muted.get(alert) {
                 Some(by) => (Wait::Muted(*by), Untold::Muted(*by)),
                 None if self.shared.alerts[*alert].fires(now) => (Wait::Believed, Untold::Believed),
-                None => (Wait::GroupInterval, Untold::EndedFirst),
+                // What kept it back while it fired is why, also when that is over by now.
+                None => match waiting.untold {
+                    by @ Untold::Muted(_) => (Wait::GroupInterval, by),
+                    _ => (Wait::GroupInterval, Untold::EndedFirst),
+                },
             };
         }
     }
@@ -307,10 +361,9 @@ impl Life<'_, '_> {
             .iter()
             .copied()
             .partition(|(_, alert)| self.shared.alerts[*alert].fires(now));
-        let kept_for = Nanos(node.repeat_interval.0.saturating_mul(2)).min(RETENTION);
         let entry = self.log[index]
             .as_ref()
-            .filter(|entry| now < self.next_cleaning(entry.at.plus(kept_for)));
+            .filter(|entry| now < self.forgotten_at(entry, node.repeat_interval));
         let Some(reason) = reason(
             entry,
             &firing,
@@ -360,16 +413,26 @@ impl Life<'_, '_> {
     fn finish(mut self) -> Lived {
         let nobody = self.log.is_empty();
         self.lived.lost_resolves = self.lost.into_values().collect();
+        let shared = self.shared;
+        let ends = |alert: &usize| {
+            let last = shared.alerts[*alert].firing().last();
+            let end = last.and_then(|(_, end)| end).unwrap_or(shared.end);
+            end.min(shared.end)
+        };
         self.lived.waits = self
             .waiting
             .into_iter()
-            .map(|waiting| {
-                let untold = if nobody {
-                    Untold::NoIntegration
+            .zip(self.group.members.iter().map(ends))
+            .map(|(mut waiting, ends)| {
+                if !waiting.told {
+                    // It waited in vain until it ended.
+                    waiting.held_until(ends);
+                }
+                if nobody {
+                    (Vec::new(), Untold::NoIntegration)
                 } else {
-                    waiting.untold
-                };
-                (waiting.waits, untold)
+                    (waiting.waits, waiting.untold)
+                }
             })
             .collect();
         self.lived

@@ -191,7 +191,8 @@ pub struct Delivery {
     pub receiver: usize,
     /// The first message that told of it and arrived, or why there is none: index into [`Timeline::messages`].
     pub told: Result<usize, Untold>,
-    /// What held it back, in the order in which it began, each once: together the time from its firing until that message.
+    /// What held it back, in the order in which it began, each once: together the time from its firing until that message, or until it
+    /// ended or was last looked at.
     pub waits: Vec<(Wait, Nanos)>,
 }
 

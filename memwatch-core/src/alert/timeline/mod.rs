@@ -67,6 +67,16 @@ pub fn simulate(
     start: Timestamp,
     end: Timestamp,
 ) -> Timeline {
+    play(config, alerts, start, end, false)
+}
+
+fn play(
+    config: &Notifications,
+    alerts: &[FiredAlert],
+    start: Timestamp,
+    end: Timestamp,
+    every_flush: bool,
+) -> Timeline {
     let mut timeline = Timeline {
         muted: vec![BTreeSet::new(); alerts.len()],
         ..Timeline::default()
@@ -89,6 +99,7 @@ pub fn simulate(
         mutes: Mutes::new(config, alerts, &sets, &set_of),
         start,
         end,
+        every_flush,
     };
     let groups = groups(config, &routing, alerts, &sets, &set_of);
     let lives: Vec<Lived> = groups

@@ -34,6 +34,16 @@ impl Stretches {
     }
 }
 
+impl Stretches {
+    /// The first time after `now` at which one begins or ends.
+    fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let begun = self.0.partition_point(|(from, _)| *from <= now);
+        let last = begun.checked_sub(1).and_then(|i| self.0[i].1);
+        let next = self.0.get(begun).map(|(from, _)| *from);
+        last.filter(|end| *end > now).into_iter().chain(next).min()
+    }
+}
+
 /// What mutes which label set.
 pub(super) struct Mutes<'a> {
     config: &'a Notifications,
@@ -159,6 +169,18 @@ impl<'a> Mutes<'a> {
             .filter(move |silence| self.config.silences[*silence].range.contains(now))
     }
 
+    /// The first time after `now` at which something else may mute the label set, but for the intervals of its route.
+    pub(super) fn next_change(&self, set: u32, now: Timestamp) -> Option<Timestamp> {
+        let inhibits = self.inhibited_by[set as usize]
+            .iter()
+            .filter_map(|source| self.sources[*source as usize].next_change(now));
+        let silences = self.silenced_by[set as usize].iter().flat_map(|silence| {
+            let range = self.config.silences[*silence as usize].range;
+            [range.start, range.end]
+        });
+        inhibits.chain(silences.filter(|at| *at > now)).min()
+    }
+
     /// When a silence acts.
     pub(super) fn range(&self, silence: usize) -> TimeRange {
         self.config.silences[silence].range
@@ -180,4 +202,77 @@ impl<'a> Mutes<'a> {
 
 fn all(matchers: &[Matcher], labels: &Labels) -> bool {
     matchers.iter().all(|m| m.matches(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::notifications::parse_matchers;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp(s * 1_000_000_000)
+    }
+
+    /// As the statement has it, looking at every alert.
+    fn naive(rules: &[Inhibit], alerts: &[FiredAlert], labels: &Labels, now: Timestamp) -> bool {
+        rules.iter().any(|rule| {
+            all(&rule.target, labels)
+                && alerts.iter().any(|source| {
+                    source.fires(now)
+                        && all(&rule.source, &source.labels)
+                        && rule
+                            .equal
+                            .iter()
+                            .all(|name| source.labels.get(name) == labels.get(name))
+                        && !(all(&rule.source, labels) && all(&rule.target, &source.labels))
+                })
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_index_agrees_with_looking_at_every_alert(
+            spans in proptest::collection::vec((0usize..3, 0usize..3, 0i64..40, 0i64..20), 1..15),
+            rules in proptest::collection::vec((0usize..6, 0usize..6, 0usize..3), 0..4),
+        ) {
+            let sides = ["s=\"0\"", "s=\"1\"", "s=~\"0|1\"", "s!=\"\"", "i=\"1\"", "s=\"2\", i!=\"0\""];
+            let equals: [&[&str]; 3] = [&[], &["i"], &["i", "absent"]];
+            let alerts: Vec<FiredAlert> = spans
+                .iter()
+                .map(|(s, i, from, lasts)| {
+                    let labels = [("s", s.to_string()), ("i", i.to_string())].into_iter().collect();
+                    let end = (*lasts > 0).then(|| at(from + lasts));
+                    FiredAlert::new(labels, Vec::new(), at(*from), end)
+                })
+                .collect();
+            let config = Notifications {
+                inhibits: rules
+                    .iter()
+                    .map(|(source, target, equal)| {
+                        Inhibit::new(
+                            parse_matchers(sides[*source]).unwrap(),
+                            parse_matchers(sides[*target]).unwrap(),
+                            equals[*equal].iter().map(|name| Arc::from(*name)).collect(),
+                        )
+                    })
+                    .collect(),
+                ..Notifications::default()
+            };
+            let mut sets: Vec<Labels> = alerts.iter().map(|a| a.labels.clone()).collect();
+            sets.sort();
+            sets.dedup();
+            let of: Vec<u32> = alerts
+                .iter()
+                .map(|a| u32::try_from(sets.binary_search(&a.labels).unwrap()).unwrap())
+                .collect();
+            let mutes = Mutes::new(&config, &alerts, &sets, &of);
+            for (set, labels) in (0u32..).zip(&sets) {
+                for now in 0..62 {
+                    let found = mutes.of(set, at(now), false, None).is_some();
+                    let expected = naive(&config.inhibits, &alerts, labels, at(now));
+                    proptest::prop_assert_eq!(found, expected, "{} at {}", labels, now);
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The routing tree with what its nodes inherit, and which nodes an alert reaches.
 
-use crate::alert::notifications::{GroupBy, Notifications, Route};
+use crate::alert::notifications::{
+    DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, DEFAULT_REPEAT_INTERVAL, GroupBy, Notifications,
+    Route,
+};
 use crate::{Labels, Nanos};
 
 /// A node of the routing tree with what it inherits.
@@ -53,15 +56,15 @@ impl<'a> Routing<'a> {
             group_wait: route
                 .group_wait
                 .or(inherited.map(|p| p.group_wait))
-                .unwrap_or(Nanos(30 * Nanos::SECOND.0)),
+                .unwrap_or(DEFAULT_GROUP_WAIT),
             group_interval: route
                 .group_interval
                 .or(inherited.map(|p| p.group_interval))
-                .unwrap_or(Nanos(5 * Nanos::MINUTE.0)),
+                .unwrap_or(DEFAULT_GROUP_INTERVAL),
             repeat_interval: route
                 .repeat_interval
                 .or(inherited.map(|p| p.repeat_interval))
-                .unwrap_or(Nanos(4 * Nanos::HOUR.0)),
+                .unwrap_or(DEFAULT_REPEAT_INTERVAL),
             key: inherited.map_or(own_key.clone(), |p| format!("{}/{own_key}", p.key)),
             children: Vec::new(),
         };

@@ -229,6 +229,13 @@ to = "2026-11-23T04:00:00Z"
             ("group = 3\n".into(), "r.toml:1:9: `group`: expected an array of tables ([[group]]), found `3`"),
             ("[route]\ngroup_by = ['a']\n".into(), "r.toml:1:1: route: `receiver`: expected the name of a receiver, found nothing"),
             ("[route]\nreceiver='a'\n[[route.routes]]\nreceiver='oncal'\n[[receiver]]\nname='oncall'\n".into(), "r.toml:4:10: route: `receiver`: no receiver is called `oncal`"),
+            ("[route]\nreceiver='a'\ngroup_interval='0s'\n".into(), "r.toml:3:16: route: `group_interval`: expected a duration of more than 0, found `'0s'`"),
+            ("[route]\nreceiver='a'\nrepeat_interval='0s'\n".into(), "r.toml:3:17: route: `repeat_interval`: expected a duration of more than 0"),
+            ("[route]\nreceiver='a'\ngroup_by=['a', 'b', 'a']\n".into(), "r.toml:3:21: route: `group_by`: `a` is given twice"),
+            ("[route]\nreceiver='a'\ngroup_by=['...', 'b']\n".into(), "r.toml:3:18: route: `group_by`: `...` stands alone"),
+            ("[[receiver]]\nname='a'\npagerduty = { routing_key_env = '0123456789abcdef0123456789abcdef' }\n".into(),
+             "r.toml:3:33: receiver `a`: `pagerduty`: `routing_key_env`: expected the name of an environment variable, found something else, which is not shown"),
+            ("[[receiver]]\nname='a'\nwecom = { url_env = 'https://qyapi.weixin.qq.com/x?key=y' }\n".into(), "found something else, which is not shown"),
             ("[[silence]]\nmatchers = ['a']\nfrom = '2026-11-23T02:00:00Z'\nto = 'x'\n".into(), "r.toml:2:13: silence 1: `matchers`: expected a matcher like"),
         ];
         for (text, expected) in cases {
@@ -237,6 +244,21 @@ to = "2026-11-23T04:00:00Z"
                 error.contains(expected),
                 "{text}\n--- expected\n{expected}\n--- found\n{error}"
             );
+        }
+    }
+
+    #[test]
+    fn no_line_with_a_secret_is_shown() {
+        for line in [
+            "pagerduty = { routing_key = 'hunter2' }",
+            "webhook = { url_env = 'http://hunter2' }",
+            "wecom = { url_env = 5, key = 'hunter2' }",
+            "wecom = { url_env = 'A', mgstype = 'hunter2' }",
+        ] {
+            let text = format!("[[receiver]]\nname = 'a'\n{line}\n");
+            let error = read("r.toml", &text).map(|_| ()).unwrap_err().to_string();
+            assert!(error.starts_with("r.toml:3:"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 

@@ -37,6 +37,14 @@ pub(super) fn read(source: &Source<'_>, top: &mut Fields<'_, '_>) -> Notificatio
         .iter()
         .map(|i| i.name.clone())
         .collect();
+    if let Some(mut fields) = top.table("links", "links") {
+        let mut url = |key| {
+            let expected = "an address like \"https://prometheus.example\"";
+            fields.string(key, expected).map(|(text, _)| text.into())
+        };
+        (found.prometheus_url, found.alertmanager_url) = (url("prometheus"), url("alertmanager"));
+        fields.finish();
+    }
     if let Some(fields) = top.table("route", "route") {
         let span = fields.span.clone();
         let mut used = Vec::new();
@@ -60,6 +68,13 @@ pub(super) fn read(source: &Source<'_>, top: &mut Fields<'_, '_>) -> Notificatio
                 source.report(span, "route: `receiver`", fault, help);
             }
         }
+        if let Some(name) = &route.receiver
+            && !names.contains(name)
+        {
+            let unspecified = Integration::new(IntegrationKind::Other("unspecified"));
+            let receiver = Receiver::new(name.clone(), vec![unspecified]);
+            found.receivers.push(receiver);
+        }
         found.route = Some(route);
     }
     for mut fields in top.tables("inhibit", |i| format!("inhibit {}", i + 1)) {
@@ -81,7 +96,7 @@ pub(super) fn read(source: &Source<'_>, top: &mut Fields<'_, '_>) -> Notificatio
     found
 }
 
-/// The root's receiver may be a bare name: a rule file that only wants groups needs no address.
+/// The root's receiver may be a bare name: who only wants to know when messages would be sent needs no address.
 fn is_root_only(route: &Route, name: &str) -> bool {
     route.receiver.as_deref() == Some(name)
 }
@@ -102,6 +117,10 @@ fn route(
             .strings("group_by", "an array of label names")
             .unwrap_or_default();
         found.group_by = if labels.iter().any(|(l, _)| *l == "...") {
+            if let Some((_, span)) = labels.iter().find(|(l, _)| *l != "...") {
+                let why = "`...` stands alone: it means all labels";
+                fields.other(span.clone(), "group_by", why);
+            }
             Some(GroupBy::All)
         } else {
             Some(GroupBy::Labels(label_names(&mut fields, "group_by")))
@@ -232,18 +251,17 @@ fn receiver(mut fields: Fields<'_, '_>) -> Receiver {
 
 fn integration(mut fields: Fields<'_, '_>, kind: IntegrationKind) -> Integration {
     let mut found = Integration::new(kind);
-    let env = "the name of an environment variable";
     match kind {
         IntegrationKind::PagerDuty => {
-            found.secret_env = fields.string("routing_key_env", env).map(|(n, _)| n.into());
+            found.secret_env = variable(&mut fields, "routing_key_env");
         }
         IntegrationKind::Webhook => {
-            found.secret_env = fields.string("url_env", env).map(|(n, _)| n.into());
+            found.secret_env = variable(&mut fields, "url_env");
             found.url = fields.string("url", "an address").map(|(n, _)| n.into());
             found.max_alerts = fields.count("max_alerts").unwrap_or(0);
         }
         IntegrationKind::WeCom => {
-            found.secret_env = fields.string("url_env", env).map(|(n, _)| n.into());
+            found.secret_env = variable(&mut fields, "url_env");
             match fields.string("msgtype", "\"text\" or \"markdown\"") {
                 None | Some(("text", _)) => {}
                 Some(("markdown", _)) => found.markdown = true,
@@ -262,12 +280,32 @@ fn integration(mut fields: Fields<'_, '_>, kind: IntegrationKind) -> Integration
                 .into_iter()
                 .map(|(name, _)| Arc::from(name))
                 .collect();
+            found.mobile_mentions = fields
+                .strings("mentioned_mobile_list", "an array of telephone numbers")
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(number, _)| Arc::from(number))
+                .collect();
         }
         IntegrationKind::Other(_) => {} // Not in rule files.
     }
     found.send_resolved = fields.boolean("send_resolved").unwrap_or(true);
     fields.finish();
     found
+}
+
+/// The name of the variable that holds a secret. What cannot be a name may be the secret itself, so it is not shown.
+fn variable(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Arc<str>> {
+    let expected = "the name of an environment variable";
+    let (name, span) = fields.string(key, expected)?;
+    let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    // Keys of PagerDuty are 32 letters and digits.
+    if is_name && (name.len() < 32 || name.contains('_')) {
+        return Some(name.into());
+    }
+    fields.fault(span, key, expected, "something else, which is not shown");
+    None
 }
 
 fn silence(fields: &mut Fields<'_, '_>) -> Option<Silence> {
@@ -285,6 +323,9 @@ fn silence(fields: &mut Fields<'_, '_>) -> Option<Silence> {
         at
     };
     let (start, end) = (time("from"), time("to"));
+    let comment = fields
+        .string("comment", "a text")
+        .map(|(text, _)| text.into());
     if found.is_empty() {
         fields.missing("matchers", "at least one matcher");
         return None;
@@ -296,7 +337,9 @@ fn silence(fields: &mut Fields<'_, '_>) -> Option<Silence> {
     if range.is_empty() {
         fields.other(fields.span.clone(), "to", "it ends before it begins");
     }
-    Some(Silence::new(found, range))
+    let mut silence = Silence::new(found, range);
+    silence.comment = comment;
+    Some(silence)
 }
 
 fn matchers(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<Matcher> {

@@ -37,8 +37,14 @@ impl<'t> Source<'t> {
         fault: Fault,
         help: Option<String>,
     ) {
-        let mut problem = Problem::at(&self.file, self.text, span, key.into(), fault);
+        let key = key.into();
+        let may_hold_secrets = key.starts_with("receiver");
+        let mut problem = Problem::at(&self.file, self.text, span, key, fault);
         problem.help = help;
+        if may_hold_secrets {
+            // Somebody may have written a key where the name of a variable belongs.
+            problem.excerpt = None;
+        }
         self.problems.borrow_mut().push(problem);
     }
 
