@@ -2,6 +2,7 @@
 
 mod diff;
 mod export;
+mod notify;
 mod replay;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use memwatch_store::Table;
 
 pub use diff::{BudgetArgs, DiffArgs, DiffFormat};
 pub use export::ExportArgs;
+pub use notify::NotifyArgs;
 pub use replay::{ReplayArgs, TruthArgs};
 
 /// The flight recorder and rule laboratory for Go memory.
@@ -382,6 +384,7 @@ pub enum CheckFormat {
 Examples:
   memwatch backtest rules.toml data/
   memwatch backtest rules.toml recordings/ --labels recordings/*/labels.json --min-recall 0.85
+  memwatch backtest rules.toml data/ --alertmanager alertmanager.yml --silences silences.ndjson
 
 DATA may also be a folder of raw recordings: it is read into a temporary store first. Incidents come
 from --labels, or from the store. Exit: 0 done; 1 alerts fired under --fail-on fired, or a score below
@@ -394,6 +397,8 @@ pub struct BacktestArgs {
     pub replay: ReplayArgs,
     #[command(flatten)]
     pub truth: TruthArgs,
+    #[command(flatten)]
+    pub notify: NotifyArgs,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,
@@ -421,7 +426,7 @@ pub enum BacktestFormat {
     Table,
     /// For programs: one document; has a schema name and version.
     Json,
-    /// For programs: one line each for the run, rules, alerts, incidents, gaps and the score.
+    /// For programs: one line each for the run, rules, alerts, messages, incidents, gaps and the score.
     Ndjson,
     /// For a README or an issue.
     Markdown,

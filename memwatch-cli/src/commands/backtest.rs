@@ -4,7 +4,7 @@ use anyhow::bail;
 use memwatch_core::backtest::Outcome;
 
 use super::replay::Replay;
-use super::{check, report, say};
+use super::{check, notify, report, say};
 use crate::args::{BacktestArgs, BacktestFormat, FailOn};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
@@ -14,8 +14,12 @@ use crate::render::{Output, backtest, backtest_json, junit};
 /// Runs the command.
 pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let file = check::load(&args.rules)??;
+    let told = notify::notifications(&args.notify, &file)?;
     let replay = Replay::open(&args.replay, &args.truth)?;
-    let outcome = replay.backtest(&file).run(&replay.snapshot.series())?;
+    let outcome = replay
+        .backtest(&file)
+        .notifications(told)
+        .run(&replay.snapshot.series())?;
     let shown = Shown {
         rules_path: &args.rules,
         data_path: &replay.data,

@@ -325,23 +325,20 @@ fn lost(outcome: &Outcome, notified: &Notified) -> Option<String> {
 
 /// What each kind of integration in use takes.
 fn limit_lines(notified: &Notified) -> Option<String> {
-    let mut of: BTreeMap<&str, String> = BTreeMap::new();
+    let mut parts: Vec<String> = Vec::new();
     let mut unknown: Vec<&str> = Vec::new();
-    for integration in notified
-        .config
-        .receivers
-        .iter()
-        .flat_map(|r| &r.integrations)
-    {
+    let receivers = &notified.config.receivers;
+    for integration in receivers.iter().flat_map(|r| &r.integrations) {
         let name = integration.kind.name();
         let taken = limits(integration);
         if !taken.is_empty() {
-            of.insert(name, taken.join(", "));
+            parts.push(format!("{name} {}", taken.join(", ")));
         } else if !integration.kind.has_payload() && !unknown.contains(&name) {
             unknown.push(name);
         }
     }
-    let mut parts: Vec<String> = of.iter().map(|(name, l)| format!("{name} {l}")).collect();
+    parts.sort();
+    parts.dedup();
     if !unknown.is_empty() {
         unknown.sort_unstable();
         parts.push(format!(

@@ -8,6 +8,7 @@ mod diff;
 mod export;
 mod info;
 mod ingest;
+mod notifications;
 mod query;
 mod recorder;
 mod recording;

@@ -281,9 +281,7 @@ impl Life<'_, '_> {
         let repeat = node.repeat_interval;
         for entry in self.log.iter().flatten() {
             let repeated = entry.at.plus(repeat).plus(Nanos(1));
-            until = until
-                .min(repeated)
-                .min(self.forgotten_at(entry, repeat));
+            until = until.min(repeated).min(self.forgotten_at(entry, repeat));
         }
         let route = node.route;
         if !(route.mute_time_intervals.is_empty() && route.active_time_intervals.is_empty()) {
