@@ -37,7 +37,7 @@ impl Step {
 
 fn ewma_over_time(w: &Windows<'_>, row: &mut Row) -> Result<(), String> {
     let half_lives = &w.params[0];
-    if let Some(bad) = half_lives.iter().find(|h| !(**h > 0.0)) {
+    if let Some(bad) = half_lives.iter().find(|h| h.is_nan() || **h <= 0.0) {
         return Err(format!(
             "invalid half-life. Expected: a positive number of seconds, got: {bad}"
         ));

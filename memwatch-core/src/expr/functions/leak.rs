@@ -180,8 +180,11 @@ const LIMIT_OPTIONS: CallOptions<Settings> = CallOptions(&[
     }],
 ]);
 
+/// A number of a verdict, by its name.
+type Part = (&'static str, fn(&Leak) -> f64);
+
 /// What `leak_part` can be asked for.
-const PARTS: &[(&str, fn(&Leak) -> f64)] = &[
+const PARTS: &[Part] = &[
     ("verdict", |l| f64::from(u8::from(l.leak))),
     ("resolved", |l| f64::from(u8::from(l.resolved))),
     ("slope", |l| l.slope),
