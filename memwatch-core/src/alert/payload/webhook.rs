@@ -107,7 +107,9 @@ mod tests {
     use super::super::tests_support::{content_of, one, with_annotation};
     use super::*;
     use crate::Timestamp;
-    use crate::alert::{FiredAlert, IntegrationKind};
+    use crate::alert::payload::payload;
+    use crate::alert::{FiredAlert, IntegrationKind, simulate};
+    use crate::rule::RuleFile;
 
     #[test]
     fn fingerprints_are_prometheus_own() {
@@ -163,5 +165,47 @@ mod tests {
         assert_eq!(json["alerts"][0]["endsAt"], "1970-01-01T00:00:01.5Z");
         assert_eq!(json["alerts"][1]["status"], "firing");
         assert_eq!(json["truncatedAlerts"], 0);
+    }
+    /// The second message of a group whose first alert was resolved, as Debian's Alertmanager 0.25.0 posted it on 2026-11-26.
+    #[test]
+    fn the_body_is_alertmanagers_byte_for_byte() {
+        let at = |ms: i64| Timestamp((1_795_695_059_000 + ms) * 1_000_000);
+        let text = r#"
+            [links]
+            alertmanager = "http://am.example"
+            [route]
+            receiver = "team"
+            group_by = ["alertname"]
+            group_wait = "1s"
+            group_interval = "2s"
+            [[receiver]]
+            name = "team"
+            webhook = { url_env = "HOOK" }
+        "#;
+        let config = RuleFile::from_toml("r.toml", text).unwrap().notifications;
+        let alert = |instance: &str, notes: &[(&str, &str)], from: i64, to: Option<i64>| {
+            let labels = [
+                ("alertname", "Leak <1 & 2>"),
+                ("severity", "P1"),
+                ("job", "cart"),
+                ("instance", instance),
+            ];
+            let notes = notes.iter().map(|(n, t)| ((*n).into(), (*t).to_owned()));
+            FiredAlert::new(
+                labels.into_iter().collect(),
+                notes.collect(),
+                at(from),
+                to.map(at),
+            )
+            .generated_by("http://prometheus.example/graph?g0.expr=a+%3E+1&g0.tab=1")
+        };
+        let summary = ("summary", "内存 > 1 GB \"now\"");
+        let alerts = [
+            alert("cart-1", &[summary, ("note", "a\tb")], 250, None),
+            alert("cart-0", &[summary], 0, Some(1500)),
+        ];
+        let played = simulate(&config, &alerts, at(0), at(5000));
+        let body = payload(&config, &alerts, &played.messages[1]).unwrap().body;
+        assert_eq!(body, include_str!("webhook-0.25.json"));
     }
 }
