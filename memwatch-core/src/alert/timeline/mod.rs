@@ -106,8 +106,18 @@ fn play(
         .iter()
         .map(|group| live(&shared, group, None))
         .collect();
-    for silence in &mut timeline.suppressed {
-        count_suppressed(&shared, &groups, &lives, silence);
+    let mut kept_back: Vec<BTreeMap<usize, BTreeSet<usize>>> =
+        vec![BTreeMap::new(); config.silences.len()];
+    for (group, life) in lives.iter().enumerate() {
+        for (silence, alert) in &life.silenced {
+            let of = kept_back[*silence].entry(group).or_default();
+            of.insert(*alert);
+        }
+    }
+    for (silence, kept_back) in timeline.suppressed.iter_mut().zip(kept_back) {
+        for (group, alerts) in kept_back {
+            count_suppressed(&shared, &groups[group], &lives[group], alerts, silence);
+        }
     }
     let mut deliveries: BTreeMap<(usize, usize), Delivery> = BTreeMap::new();
     for (group, life) in groups.iter().zip(lives) {
@@ -193,36 +203,25 @@ fn groups<'a>(
         .collect()
 }
 
-/// How many more messages there would have been without a silence: its groups are played once more.
+/// How many more messages of a group there would have been without a silence that kept these alerts back: it is played once more.
 fn count_suppressed(
     shared: &Shared<'_>,
-    groups: &[Group<'_>],
-    lives: &[Lived],
+    group: &Group<'_>,
+    life: &Lived,
+    kept_back: BTreeSet<usize>,
     silence: &mut Suppressed,
 ) {
-    for (group, life) in groups.iter().zip(lives) {
-        let first = (silence.silence, 0);
-        let kept_back: BTreeSet<usize> = life
-            .silenced
-            .range(first..=(silence.silence, usize::MAX))
-            .map(|(_, alert)| *alert)
-            .collect();
-        if kept_back.is_empty() {
-            continue;
-        }
-        let telling = |message: &&group::Told| message.alerts.iter().any(|a| kept_back.contains(a));
-        let told = |life: &Lived| -> BTreeSet<group::Told> {
-            life.messages.iter().map(group::Told::of).collect()
-        };
-        let range = shared.mutes.range(silence.silence);
-        let without = told(&live(shared, group, Some(silence.silence)));
-        silence.messages += without
-            .difference(&told(life))
-            .filter(|message| range.contains(message.at))
-            .filter(telling)
-            .count();
-        silence.alerts.extend(kept_back);
-    }
+    let told = |life: &Lived| -> BTreeSet<group::Told> {
+        life.messages.iter().map(group::Told::of).collect()
+    };
+    let range = shared.mutes.range(silence.silence);
+    let without = told(&live(shared, group, Some(silence.silence)));
+    silence.messages += without
+        .difference(&told(life))
+        .filter(|message| range.contains(message.at))
+        .filter(|message| message.alerts.iter().any(|a| kept_back.contains(a)))
+        .count();
+    silence.alerts.extend(kept_back);
 }
 
 /// A message tells of an alert for the first time, unless it was refused.
