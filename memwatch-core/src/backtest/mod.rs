@@ -13,6 +13,7 @@ mod outcome;
 mod plan;
 mod reading;
 mod replay;
+mod runner;
 mod score;
 mod sightings;
 #[cfg(test)]
@@ -222,7 +223,7 @@ impl<'r> Backtest<'r> {
             reader,
         )?;
         let flat = replay::flat(self.rules);
-        let runs: Vec<replay::RuleRun> = replayed.rules.into_iter().flatten().collect();
+        let runs: Vec<runner::RuleRun> = replayed.rules.into_iter().flatten().collect();
         let mut alive = replayed.sightings.alive();
         for (who, range) in &self.recorded {
             alive

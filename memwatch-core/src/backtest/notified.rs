@@ -9,7 +9,7 @@ use crate::rule::Rule;
 use crate::{Nanos, TimeRange, Timestamp};
 
 use super::outcome::{Alert, Ended};
-use super::replay::RuleRun;
+use super::runner::RuleRun;
 
 /// Who would have been told what, and when.
 #[derive(Debug, Clone)]

@@ -1,9 +1,11 @@
 //! Which rules read what others give, and the order of evaluation that follows.
 
-use crate::Matcher;
+use std::collections::HashMap;
+
 use crate::expr::{AtModifier, Expr, Node, NodeKind, VectorSelector};
 use crate::labels::METRIC_NAME;
 use crate::rule::{Rule, RuleFile};
+use crate::{MatchOp, Matcher};
 
 /// Name of the series that say which alerts are pending or firing.
 pub(super) const ALERTS: &str = "ALERTS";
@@ -33,6 +35,8 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Part>,
     /// For each group and rule: whether some rule reads what it gives.
     pub(super) is_read: Vec<Vec<bool>>,
+    /// For each group and rule its wave: rules of one wave do not read each other, and what they read comes from earlier waves.
+    pub(super) waves: Vec<Vec<usize>>,
 }
 
 /// Every selector of an expression.
@@ -109,23 +113,27 @@ impl Plan {
             .iter()
             .map(|g| vec![false; g.rules.len()])
             .collect();
+        let producers = Producers::of(file);
         // reads[a][b]: a rule of group a reads what a rule of group b gives.
         let mut reads = vec![vec![false; count]; count];
         let mut looks_back = vec![false; count];
+        let mut sources: Vec<Vec<Vec<RuleId>>> = Vec::with_capacity(count);
         for (a, group) in file.groups.iter().enumerate() {
+            let mut of_group = Vec::with_capacity(group.rules.len());
             for (i, rule) in group.rules.iter().enumerate() {
+                let mut of_rule = Vec::new();
                 for selector in selectors(rule.expr()) {
-                    for (b, other) in file.groups.iter().enumerate() {
-                        for (j, producer) in other.rules.iter().enumerate() {
-                            if could_read(selector, producer) {
-                                is_read[b][j] = true;
-                                reads[a][b] |= a != b;
-                                looks_back[a] |= a == b && j >= i;
-                            }
-                        }
+                    for id in producers.of_selector(selector) {
+                        let RuleId { group: b, rule: j } = id;
+                        is_read[b][j] = true;
+                        reads[a][b] |= a != b;
+                        looks_back[a] |= a == b && j >= i;
+                        of_rule.push(id);
                     }
                 }
+                of_group.push(of_rule);
             }
+            sources.push(of_group);
         }
         // Reachability, so that groups that read each other fall into one part.
         let mut reach = reads.clone();
@@ -152,7 +160,106 @@ impl Plan {
             let stepwise = groups.len() > 1 || looks_back[next];
             parts.push(Part { groups, stepwise });
         }
-        Plan { parts, is_read }
+        let waves = waves(&parts, &sources);
+        Plan {
+            parts,
+            is_read,
+            waves,
+        }
+    }
+
+    /// Whether each evaluation of a group must be finished before the next.
+    pub(super) fn is_stepwise(&self, group: usize) -> bool {
+        let mut stepwise = self.parts.iter().filter(|part| part.stepwise);
+        stepwise.any(|part| part.groups.contains(&group))
+    }
+
+    /// The rules of a wave whose evaluations do not wait for each other.
+    pub(super) fn in_step_with(&self, wave: usize) -> impl Iterator<Item = RuleId> + '_ {
+        let groups = self.waves.iter().enumerate();
+        let groups = groups.filter(|(group, _)| !self.is_stepwise(*group));
+        groups.flat_map(move |(group, waves)| {
+            let rules = waves.iter().enumerate().filter(move |(_, w)| **w == wave);
+            rules.map(move |(rule, _)| RuleId { group, rule })
+        })
+    }
+
+    /// How many waves there are.
+    pub(super) fn wave_count(&self) -> usize {
+        let all = self.waves.iter().flatten();
+        all.max().map_or(0, |last| last + 1)
+    }
+}
+
+/// The wave of each rule: one after all that it reads, and the same for rules that are evaluated step by step together.
+fn waves(parts: &[Part], sources: &[Vec<Vec<RuleId>>]) -> Vec<Vec<usize>> {
+    let mut waves: Vec<Vec<usize>> = sources.iter().map(|g| vec![0; g.len()]).collect();
+    for part in parts {
+        let mut latest = 0;
+        for &group in &part.groups {
+            for (rule, sources) in sources[group].iter().enumerate() {
+                let others = sources
+                    .iter()
+                    .filter(|s| !part.stepwise || !part.groups.contains(&s.group));
+                let after = others.map(|s| waves[s.group][s.rule] + 1).max();
+                waves[group][rule] = after.unwrap_or(0);
+                latest = latest.max(waves[group][rule]);
+            }
+        }
+        if part.stepwise {
+            for &group in &part.groups {
+                waves[group].fill(latest);
+            }
+        }
+    }
+    waves
+}
+
+/// The rules of a file by the names of the series that they give: so that a thousand rules are not compared with a thousand.
+struct Producers<'f> {
+    file: &'f RuleFile,
+    by_name: HashMap<&'f str, Vec<RuleId>>,
+    all: Vec<RuleId>,
+}
+
+impl<'f> Producers<'f> {
+    fn of(file: &'f RuleFile) -> Producers<'f> {
+        let mut by_name: HashMap<&str, Vec<RuleId>> = HashMap::new();
+        let mut all = Vec::new();
+        for (group, g) in file.groups.iter().enumerate() {
+            for (rule, producer) in g.rules.iter().enumerate() {
+                let id = RuleId { group, rule };
+                let names: &[&str] = match producer {
+                    Rule::Recording(rule) => &[&rule.record],
+                    Rule::Alerting(_) => &[ALERTS, ALERTS_FOR_STATE],
+                };
+                for name in names {
+                    by_name.entry(name).or_default().push(id);
+                }
+                all.push(id);
+            }
+        }
+        Producers { file, by_name, all }
+    }
+
+    /// The rules that give series which could satisfy a selector, in the order of the file.
+    fn of_selector(&self, selector: &VectorSelector) -> Vec<RuleId> {
+        let mut candidates: Vec<RuleId> = Vec::new();
+        for matchers in &selector.alternatives {
+            let name = matchers
+                .iter()
+                .find(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal);
+            match name {
+                Some(name) => {
+                    candidates.extend(self.by_name.get(name.value()).into_iter().flatten())
+                }
+                None => candidates.extend(&self.all),
+            }
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.retain(|id| could_read(selector, &self.file.groups[id.group].rules[id.rule]));
+        candidates
     }
 }
 
@@ -196,6 +303,7 @@ mod tests {
             [(vec![1], false), (vec![0], false), (vec![2], false)]
         );
         assert_eq!(plan.is_read[1], [true, false]);
+        assert_eq!(plan.waves, [vec![1], vec![0, 0], vec![0]]);
     }
 
     #[test]
@@ -243,6 +351,21 @@ mod tests {
                 stepwise: true
             }]
         );
+    }
+
+    #[test]
+    fn a_wave_comes_after_what_it_reads() {
+        let chain = [
+            ("a", "up"),
+            ("b", "a + 1"),
+            ("High", "b > 1"),
+            ("Low", "up < 1"),
+        ];
+        let text = group("first", &chain) + &group("second", &[("x", "x or b"), ("y", "up")]);
+        let plan = plan(&(text + &group("third", &[("c", "y + x")])));
+        // What looks at itself is one wave as a whole.
+        assert_eq!(plan.waves, [vec![0, 1, 2, 0], vec![2, 2], vec![3]]);
+        assert_eq!(plan.wave_count(), 4);
     }
 
     #[test]

@@ -1,37 +1,58 @@
 //! What rules read: the recording, each sample of it once, and what other rules gave.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use rayon::prelude::*;
+
+use crate::labels::METRIC_NAME;
 use crate::series::{Series, SeriesReader};
-use crate::{Labels, Matcher, Nanos, Result, Timestamp, Window};
+use crate::{Labels, MatchOp, Matcher, Nanos, Result, Timestamp, Window};
 
-use super::sightings::Sightings;
+use super::sightings::{Recent, Sightings};
 
 /// Gives rules the recording and the series of other rules.
 ///
-/// A selector's samples are kept from one stretch of time to the next, as far back as rules looked, so that nothing is read twice. Series
-/// may come with more samples than the window asked for: whoever evaluates looks only inside of it.
+/// Before a stretch of time is evaluated, [`Reading::prefetch`] reads what rules are going to ask, all selectors at once; what was read of
+/// the stretch before is kept as far back as they look, so that nothing is read twice. Series may come with more samples than the
+/// window asked for: whoever evaluates looks only inside of it.
 pub(super) struct Reading<'r> {
     base: &'r dyn SeriesReader,
-    state: Mutex<State>,
+    state: RwLock<State>,
 }
 
 #[derive(Default)]
 struct State {
     entries: HashMap<String, Entry>,
-    recorded: BTreeMap<Labels, Recorded>,
+    /// What was read at fixed times (`@`): once for the whole replay.
+    fixed: HashMap<(String, Window), Vec<Series>>,
+    /// By name, then by labels.
+    recorded: BTreeMap<Arc<str>, BTreeMap<Labels, Recorded>>,
     sightings: Sightings,
-    /// Beginning of the stretch of time that is evaluated.
-    now: Timestamp,
+}
+
+/// What a selector is going to be asked.
+pub(super) struct Question {
+    pub(super) matchers: Vec<Matcher>,
+    pub(super) window: Window,
+    /// At a fixed time, whichever stretch is evaluated.
+    pub(super) fixed: bool,
 }
 
 /// What one selector found.
+#[derive(Default)]
 struct Entry {
-    window: Window,
+    window: Option<Window>,
     series: Vec<Series>,
-    /// How far before the stretch somebody looked; `None` when nobody asked in this stretch.
-    reach: Option<Nanos>,
+}
+
+/// What is to be read for one selector.
+struct Reads {
+    key: String,
+    matchers: Vec<Matcher>,
+    wished: Window,
+    known: Entry,
+    missing: Option<Window>,
 }
 
 /// A series that a rule gives.
@@ -47,17 +68,24 @@ pub(super) fn key(matchers: &[Matcher]) -> String {
     texts.join(",")
 }
 
+/// Instants before and after, and how many of those before are dropped: series of one process share them.
+type Join = (*const i64, usize, *const i64);
+
 impl<'r> Reading<'r> {
     pub(super) fn new(base: &'r dyn SeriesReader) -> Self {
         Reading {
             base,
-            state: Mutex::default(),
+            state: RwLock::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere ends the backtest anyway.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic elsewhere ends the backtest anyway.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn into_sightings(self) -> Sightings {
@@ -67,20 +95,19 @@ impl<'r> Reading<'r> {
             .sightings
     }
 
-    /// How many samples are held.
+    /// How many values are held; instants that several series share count once.
     pub(super) fn held(&self) -> usize {
-        let state = self.lock();
-        let read: usize = state
-            .entries
-            .values()
-            .flat_map(|e| &e.series)
-            .map(|s| s.at_ns.len())
-            .sum();
-        read + state
-            .recorded
-            .values()
-            .map(|r| r.at_ns.len())
-            .sum::<usize>()
+        let state = self.read();
+        let mut instants: HashMap<*const i64, usize> = HashMap::new();
+        let mut values = 0;
+        for series in state.entries.values().flat_map(|e| &e.series) {
+            values += series.values.len();
+            instants.insert(series.at_ns.as_ptr(), series.at_ns.len());
+        }
+        let recorded = state.recorded.values().flat_map(BTreeMap::values);
+        values
+            + instants.values().sum::<usize>()
+            + 2 * recorded.map(|r| r.at_ns.len()).sum::<usize>()
     }
 
     /// A rule gave values, the staleness marker among them where its series ended. Times of one series ascend, also from call to call.
@@ -89,11 +116,18 @@ impl<'r> Reading<'r> {
         labels: &Labels,
         samples: impl IntoIterator<Item = (Timestamp, f64)>,
     ) {
-        let mut state = self.lock();
-        if !state.recorded.contains_key(labels) {
-            state.recorded.insert(labels.clone(), Recorded::default());
+        let mut state = self.write();
+        if !state.recorded.contains_key(labels.name()) {
+            let name = Arc::from(labels.name());
+            state.recorded.insert(name, BTreeMap::new());
         }
-        if let Some(series) = state.recorded.get_mut(labels) {
+        let Some(named) = state.recorded.get_mut(labels.name()) else {
+            return;
+        };
+        if !named.contains_key(labels) {
+            named.insert(labels.clone(), Recorded::default());
+        }
+        if let Some(series) = named.get_mut(labels) {
             for (at, value) in samples {
                 series.at_ns.push(at.0);
                 series.values.push(value);
@@ -101,95 +135,226 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Goes on to the stretch that begins at `now`: forgets what nobody can reach from there. `reach`: how far back any rule looks.
+    /// Goes on to the stretch that begins at `now`: forgets what rules gave and nobody can reach from there. `reach`: how far back any
+    /// rule looks.
     pub(super) fn advance(&self, now: Timestamp, reach: Nanos) {
-        let mut state = self.lock();
-        state.now = now;
-        state.entries.retain(|_, entry| match entry.reach.take() {
-            Some(reach) => {
-                entry.forget(now.minus(reach));
-                true
-            }
-            None => false,
-        });
         let oldest = now.minus(reach).0;
-        state.recorded.retain(|_, series| {
-            let gone = series.at_ns.partition_point(|at| *at <= oldest);
-            // Moved only when much is gone, so that a value is moved a few times at most.
-            if gone > series.at_ns.len() / 2 {
-                series.at_ns.drain(..gone);
-                series.values.drain(..gone);
-            }
-            !series.at_ns.is_empty()
+        let mut state = self.write();
+        state.recorded.retain(|_, named| {
+            named.retain(|_, series| {
+                let gone = series.at_ns.partition_point(|at| *at <= oldest);
+                // Moved only when much is gone, so that a value is moved a few times at most.
+                if gone > series.at_ns.len() / 2 {
+                    series.at_ns.drain(..gone);
+                    series.values.drain(..gone);
+                }
+                !series.at_ns.is_empty()
+            });
+            !named.is_empty()
         });
     }
 
-    fn recording(
-        &self,
-        state: &mut State,
-        matchers: &[Matcher],
-        window: Window,
-    ) -> Result<Vec<Series>> {
-        let key = key(matchers);
-        let now = state.now;
-        let reach = now.since(window.after);
-        let entry = match state.entries.get_mut(&key) {
-            None => {
-                let series = self.base.select(matchers, window)?;
-                state.sightings.asked(&key);
-                state.sightings.found(&key, &series);
-                state.entries.entry(key).or_insert(Entry {
-                    window,
-                    series,
-                    reach: None,
-                })
-            }
-            Some(entry) => {
-                let apart = window.until < entry.window.after || window.after > entry.window.until;
-                if apart {
-                    // Elsewhere in time (`@`): read for this once.
-                    return self.base.select(matchers, window);
+    /// Reads what is going to be asked in the stretch that begins, as far as it is not known, and forgets everything else.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub(super) fn prefetch(&self, questions: Vec<Question>) -> Result<()> {
+        let mut reads: Vec<Reads> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut fixed = Vec::new();
+        let mut asked = HashSet::new();
+        for question in questions {
+            let key = key(&question.matchers);
+            if question.fixed {
+                let place = (key, question.window);
+                if !self.read().fixed.contains_key(&place) && asked.insert(place.clone()) {
+                    fixed.push((place.0, question));
                 }
-                if window.after < entry.window.after {
-                    let whole = Window {
-                        after: window.after,
-                        until: window.until.max(entry.window.until),
-                    };
-                    entry.series = self.base.select(matchers, whole)?;
-                    entry.window = whole;
-                    state.sightings.found(&key, &entry.series);
-                } else if window.until > entry.window.until {
-                    let rest = Window {
-                        after: entry.window.until,
-                        until: window.until,
-                    };
-                    let new = self.base.select(matchers, rest)?;
-                    state.sightings.found(&key, &new);
-                    entry.append(new);
-                    entry.window.until = window.until;
-                }
-                entry
+            } else if let Some(place) = places.get(&key) {
+                reads[*place].wished = hull(reads[*place].wished, question.window);
+            } else {
+                places.insert(key.clone(), reads.len());
+                reads.push(Reads {
+                    key,
+                    matchers: question.matchers,
+                    wished: question.window,
+                    known: Entry::default(),
+                    missing: None,
+                });
             }
-        };
-        entry.reach = Some(entry.reach.map_or(reach, |r| r.max(reach)));
-        Ok(entry
-            .series
-            .iter()
-            .filter(|s| {
-                let from = s.at_ns.partition_point(|at| *at <= window.after.0);
-                s.at_ns.get(from).is_some_and(|at| *at <= window.until.0)
-            })
-            .cloned()
-            .collect())
+        }
+        {
+            let mut state = self.write();
+            for read in &mut reads {
+                read.known = state.entries.remove(&read.key).unwrap_or_default();
+                read.look_what_is_missing();
+            }
+            state.entries.clear();
+        }
+        // No lock is held while something is read: its threads take up other work while they wait.
+        let wanted = reads.iter().map(|read| (&read.matchers, read.missing));
+        let found = self.read_all(wanted)?;
+        let at_fixed = fixed.iter().map(|(_, q)| (&q.matchers, Some(q.window)));
+        let found_at_fixed = self.read_all(at_fixed)?;
+        let mut state = self.write();
+        let mut recent = Recent::default();
+        for (read, found) in reads.iter().zip(&found) {
+            state.sightings.asked(&read.key);
+            state.sightings.found(&read.key, found, &mut recent);
+        }
+        for ((key, _), found) in fixed.iter().zip(&found_at_fixed) {
+            state.sightings.asked(key);
+            state.sightings.found(key, found, &mut recent);
+        }
+        state.entries = joined(reads, found);
+        let places = fixed.into_iter().map(|(key, q)| (key, q.window));
+        state.fixed.extend(places.zip(found_at_fixed));
+        Ok(())
     }
+
+    fn read_all<'q>(
+        &self,
+        wanted: impl Iterator<Item = (&'q Vec<Matcher>, Option<Window>)>,
+    ) -> Result<Vec<Vec<Series>>> {
+        let wanted: Vec<_> = wanted.collect();
+        wanted
+            .par_iter()
+            .map(|(matchers, window)| match window {
+                Some(window) => self.base.select(matchers, *window),
+                None => Ok(Vec::new()),
+            })
+            .collect()
+    }
+
+    /// What the recording has.
+    fn recording(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        let key = key(matchers);
+        {
+            let state = self.read();
+            if let Some(entry) = state.entries.get(&key)
+                && entry.window.is_some_and(|w| covers(w, window))
+            {
+                return Ok(inside(&entry.series, window));
+            }
+            if let Some(series) = state.fixed.get(&(key, window)) {
+                return Ok(series.clone());
+            }
+        }
+        self.base.select(matchers, window)
+    }
+}
+
+fn covers(known: Window, asked: Window) -> bool {
+    known.after <= asked.after && asked.until <= known.until
+}
+
+fn hull(a: Window, b: Window) -> Window {
+    Window {
+        after: a.after.min(b.after),
+        until: a.until.max(b.until),
+    }
+}
+
+/// The series with a sample in the window.
+fn inside(series: &[Series], window: Window) -> Vec<Series> {
+    let touches = |s: &&Series| {
+        let from = s.at_ns.partition_point(|at| *at <= window.after.0);
+        s.at_ns.get(from).is_some_and(|at| *at <= window.until.0)
+    };
+    series.iter().filter(touches).cloned().collect()
+}
+
+impl Reads {
+    /// Decides which part of what is wished has to be read, and whether what is known is of use.
+    fn look_what_is_missing(&mut self) {
+        self.missing = Some(self.wished);
+        if let Some(known) = self.known.window
+            && known.after <= self.wished.after
+            && self.wished.after <= known.until
+        {
+            self.missing = (known.until < self.wished.until).then_some(Window {
+                after: known.until,
+                until: self.wished.until,
+            });
+            self.wished.until = self.wished.until.max(known.until);
+        } else {
+            self.known = Entry::default();
+        }
+    }
+}
+
+/// What is known and still needed, and what was read, in one: each sample is copied once.
+fn joined(reads: Vec<Reads>, found: Vec<Vec<Series>>) -> HashMap<String, Entry> {
+    let mut instants: HashMap<Join, Arc<[i64]>> = HashMap::new();
+    let mut gone: HashMap<(*const i64, i64), usize> = HashMap::new();
+    type Both = (Labels, Option<(Series, usize)>, Option<Series>, Arc<[i64]>);
+    let mut plans: Vec<(String, Window, Vec<Both>)> = Vec::with_capacity(reads.len());
+    for (read, found) in reads.into_iter().zip(found) {
+        let mut both: BTreeMap<Labels, (Option<(Series, usize)>, Option<Series>)> = BTreeMap::new();
+        let after = read.wished.after.0;
+        for series in read.known.series {
+            let dropped = *gone
+                .entry((series.at_ns.as_ptr(), after))
+                .or_insert_with(|| series.at_ns.partition_point(|at| *at <= after));
+            if dropped < series.at_ns.len() {
+                let labels = series.labels.clone();
+                both.entry(labels).or_default().0 = Some((series, dropped));
+            }
+        }
+        for series in found {
+            let labels = series.labels.clone();
+            both.entry(labels).or_default().1 = Some(series);
+        }
+        let both = both.into_iter().filter_map(|(labels, (old, new))| {
+            let at_ns = match (&old, &new) {
+                (None, None) => return None,
+                (None, Some(new)) => Arc::clone(&new.at_ns),
+                (Some((old, dropped)), new) => {
+                    let later: &[i64] = new.as_ref().map_or(&[], |new| &new.at_ns);
+                    let key = (old.at_ns.as_ptr(), *dropped, later.as_ptr());
+                    let join = || old.at_ns[*dropped..].iter().chain(later).copied().collect();
+                    Arc::clone(instants.entry(key).or_insert_with(join))
+                }
+            };
+            Some((labels, old, new, at_ns))
+        });
+        plans.push((read.key, read.wished, both.collect()));
+    }
+    let entries = plans.into_par_iter().map(|(key, window, both)| {
+        let series = both
+            .into_iter()
+            .map(|(labels, old, new, at_ns)| Series {
+                labels,
+                at_ns,
+                values: match (old, new) {
+                    (None, Some(new)) => new.values,
+                    (old, new) => {
+                        let earlier: &[f64] = old.as_ref().map_or(&[], |(s, n)| &s.values[*n..]);
+                        let later: &[f64] = new.as_ref().map_or(&[], |new| &new.values);
+                        earlier.iter().chain(later).copied().collect()
+                    }
+                },
+            })
+            .collect();
+        let window = Some(window);
+        (key, Entry { window, series })
+    });
+    entries.collect()
 }
 
 impl SeriesReader for Reading<'_> {
     fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
-        let mut state = self.lock();
-        let mut found = self.recording(&mut state, matchers, window)?;
-        let mut recorded = false;
-        for (labels, series) in &state.recorded {
+        let mut found = self.recording(matchers, window)?;
+        let state = self.read();
+        let name = matchers
+            .iter()
+            .find(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal);
+        let named: Vec<&BTreeMap<Labels, Recorded>> = match name {
+            Some(name) => state.recorded.get(name.value()).into_iter().collect(),
+            None => state.recorded.values().collect(),
+        };
+        let mut given: Vec<Series> = Vec::new();
+        for (labels, series) in named.into_iter().flatten() {
             if !matchers.iter().all(|m| m.matches(labels)) {
                 continue;
             }
@@ -200,14 +365,19 @@ impl SeriesReader for Reading<'_> {
             }
             // What a rule gives replaces a recorded series of the same name and labels.
             found.retain(|s| s.labels != *labels);
-            found.push(Series {
+            let at_ns = &series.at_ns[from..to];
+            given.push(Series {
                 labels: labels.clone(),
-                at_ns: series.at_ns[from..to].into(),
+                // Series of one rule mostly have the same instants.
+                at_ns: match given.last() {
+                    Some(last) if *last.at_ns == *at_ns => Arc::clone(&last.at_ns),
+                    _ => at_ns.into(),
+                },
                 values: series.values[from..to].into(),
             });
-            recorded = true;
         }
-        if recorded {
+        if !given.is_empty() {
+            found.append(&mut given);
             found.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
         Ok(found)
@@ -224,56 +394,6 @@ impl SeriesReader for Reading<'_> {
     /// The recording alone: what rules give begins with the replay.
     fn select_once(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
         self.base.select_once(matchers, window)
-    }
-}
-
-impl Entry {
-    /// Adds later samples. Series of one process share one array of times before and after.
-    fn append(&mut self, new: Vec<Series>) {
-        let mut joined: HashMap<(*const i64, *const i64), Arc<[i64]>> = HashMap::new();
-        let mut old: BTreeMap<Labels, Series> = std::mem::take(&mut self.series)
-            .into_iter()
-            .map(|s| (s.labels.clone(), s))
-            .collect();
-        for series in new {
-            let Some(known) = old.get_mut(&series.labels) else {
-                old.insert(series.labels.clone(), series);
-                continue;
-            };
-            let times = (known.at_ns.as_ptr(), series.at_ns.as_ptr());
-            let at_ns = joined
-                .entry(times)
-                .or_insert_with(|| known.at_ns.iter().chain(&*series.at_ns).copied().collect());
-            known.values = known
-                .values
-                .iter()
-                .chain(&*series.values)
-                .copied()
-                .collect();
-            known.at_ns = at_ns.clone();
-        }
-        self.series = old.into_values().collect();
-    }
-
-    /// Drops samples up to and including `oldest`, once they are the greater part.
-    fn forget(&mut self, oldest: Timestamp) {
-        if oldest <= self.window.after {
-            return;
-        }
-        let mut cut: HashMap<*const i64, Arc<[i64]>> = HashMap::new();
-        self.window.after = oldest.min(self.window.until);
-        for series in &mut self.series {
-            let gone = series.at_ns.partition_point(|at| *at <= oldest.0);
-            if gone == 0 {
-                continue;
-            }
-            let at_ns = cut
-                .entry(series.at_ns.as_ptr())
-                .or_insert_with(|| series.at_ns[gone..].into());
-            series.values = series.values[gone..].into();
-            series.at_ns = at_ns.clone();
-        }
-        self.series.retain(|s| !s.at_ns.is_empty());
     }
 }
 
@@ -306,7 +426,7 @@ mod tests {
         #[test]
         fn gives_what_the_base_gives(
             times in prop::collection::vec(prop::collection::btree_set(0i64..100, 0..40), 3),
-            asked in prop::collection::vec((0i64..100, 0i64..60, 0usize..2), 1..20),
+            asked in prop::collection::vec((0i64..100, 0i64..60, 0usize..4), 1..20),
         ) {
             let series = times.iter().enumerate().map(|(i, at)| Series {
                 labels: [("__name__", "x"), ("i", ["a", "b", "c"][i])].into_iter().collect(),
@@ -318,8 +438,16 @@ mod tests {
             let mut now = 0;
             for (start, length, which) in asked {
                 now = now.max(start);
+                let matchers = [Matcher::equal("__name__", "x"), Matcher::equal("i", ["a", "b"][which % 2])];
+                let questions = [&matchers[..1], &matchers[..]].into_iter().enumerate();
+                let questions = questions.map(|(i, matchers)| Question {
+                    matchers: matchers.to_vec(),
+                    // Windows of several rules, some of them where nobody asked before.
+                    window: window(now - 20 - 10 * i as i64, now + length * (which as i64 + 1) / 3),
+                    fixed: which == 1 && i == 1,
+                });
                 reading.advance(Timestamp(now), Nanos(50));
-                let matchers = [Matcher::equal("__name__", "x"), Matcher::equal("i", ["a", "b"][which])];
+                reading.prefetch(questions.collect()).unwrap();
                 for matchers in [&matchers[..1], &matchers[..]] {
                     let asked = window(now - 20, now + length);
                     let got = inside(reading.select(matchers, asked).unwrap(), asked);

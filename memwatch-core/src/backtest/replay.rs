@@ -1,22 +1,17 @@
 //! Rules over a recording: series → matrix → states → alerts, stretch of time by stretch of time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use crate::alert::{RuleState, Transition};
-use crate::expr::{
-    BinaryOp, Bits, EvalOptions, Matrix, Node, NodeKind, Session, StepSeries, Value, evaluate,
-    evaluate_with,
-};
-use crate::labels::METRIC_NAME;
-use crate::rule::template::Data;
+use rayon::prelude::*;
+
+use crate::expr::{EvalOptions, Session};
 use crate::rule::{Group, Rule, RuleFile};
-use crate::series::{SeriesReader, stale_nan};
-use crate::{Error, Labels, Nanos, Result, Steps, TimeRange, Timestamp};
+use crate::series::SeriesReader;
+use crate::{Nanos, Result, Steps, TimeRange, Timestamp};
 
-use super::outcome::{Alert, Ended, alert_id};
-use super::plan::{ALERTS, ALERTS_FOR_STATE, Part, Plan, RuleId, needs_instants};
+use super::plan::{Part, Plan, RuleId};
 use super::reading::Reading;
+use super::runner::{Context, RuleRun, Runner};
 use super::sightings::Sightings;
 use super::warm_up::Warmth;
 
@@ -39,23 +34,6 @@ impl Default for Chunking {
             shares: true,
         }
     }
-}
-
-/// What a rule did over the whole replay.
-pub(super) struct RuleRun {
-    /// All evaluations; `None` when none falls into the range.
-    pub(super) steps: Option<Steps>,
-    pub(super) errors: u64,
-    pub(super) first_error: Option<String>,
-    /// Runs of evaluations that gave something.
-    pub(super) gave: Vec<(u64, u64)>,
-    pub(super) only_pending: u64,
-    pub(super) warnings: BTreeSet<String>,
-    pub(super) alerts: Vec<Alert>,
-    /// For each alert, when the same labels became pending anew while the evaluator still told that it was resolved.
-    pub(super) pending_again: Vec<Option<Timestamp>>,
-    /// Runs of evaluations that failed, first and last.
-    pub(super) failed: Vec<(Timestamp, Timestamp)>,
 }
 
 /// What a replay gives: for each group, each rule.
@@ -98,61 +76,46 @@ pub(super) fn replay(
         .enumerate()
         .map(|(g, group)| {
             let steps = group_steps(group, interval, phase, range);
-            group
-                .rules
-                .iter()
-                .enumerate()
+            let rules = group.rules.iter().enumerate();
+            rules
                 .map(|(r, rule)| Runner::new(group, rule, r, steps, plan.is_read[g][r]))
                 .collect()
         })
         .collect();
-    let mut session = Session::new();
-    let sharing = plan.parts.iter().filter(|p| chunking.shares && !p.stepwise);
-    for part in sharing {
-        for runner in part.groups.iter().flat_map(|group| &runners[*group]) {
-            if let Some(steps) = runner.steps.filter(|_| !runner.instants) {
-                let cadence = shifted(steps, runner.group.query_offset);
-                session.expect(runner.rule.expr(), cadence);
-            }
-        }
-    }
-    let reach = file
-        .groups
-        .iter()
-        .flat_map(|g| {
-            g.rules
-                .iter()
-                .map(|r| Nanos(r.expr().history(options).0.saturating_add(g.query_offset.0)))
-        })
-        .max()
-        .unwrap_or_default();
-    let shortest = file
-        .groups
-        .iter()
-        .map(|g| g.interval.unwrap_or(interval))
-        .min()
-        .unwrap_or(Nanos::SECOND);
+    let sharing = Sharing::new(&plan, &runners, chunking.shares);
+    let rules = || runners.iter().flatten();
+    let reach = rules().map(|runner| runner.reach(options)).max();
+    let shortest = file.groups.iter().map(|g| g.interval.unwrap_or(interval));
+    let shortest = shortest.min().unwrap_or(Nanos::SECOND);
+    let reach = reach.unwrap_or_default();
     let (mut start, mut length) = (range.start, chunking.first.max(shortest));
     while start < range.end {
         let end = start.plus(length).min(range.end);
         let chunk = TimeRange { start, end };
         reading.advance(start, reach);
-        session.next_round();
-        let mut cells = 0;
-        for part in &plan.parts {
-            if part.stepwise {
-                run_stepwise(file, part, &mut runners, chunk, options, &reading, &session)?;
-            } else {
-                for runner in &mut runners[part.groups[0]] {
-                    let steps = within(runner.steps, chunk);
-                    cells += runner.run(steps, options, &reading, Some(&session))?;
-                    cells += session.held();
-                }
-            }
+        let asked = runners.iter().flatten();
+        reading.prefetch(asked.flat_map(|r| r.questions(chunk, options)).collect())?;
+        sharing.session.next_round();
+        let (mut shared, mut cells) = (0, 0);
+        for wave in 0..plan.wave_count() {
+            sharing.prepare(wave, &runners, chunk, options, &reading);
+            shared = shared.max(sharing.session.held());
+            cells = cells.max(run_wave(
+                &plan,
+                wave,
+                &mut runners,
+                chunk,
+                &Context {
+                    options,
+                    reading: &reading,
+                    session: Some(&sharing.session),
+                },
+            )?);
         }
-        // So long that about as many samples and results are held as wished; half of the samples may be lookback.
-        let held = reading.held().max(cells).max(1);
-        let wished = length.0 as f64 * (chunking.samples as f64 / held as f64).clamp(0.25, 4.0);
+        // So long that about as many values are held as wished. A thread holds the result of a rule and what it was made of.
+        let held = reading.held() + shared + 3 * cells * rayon::current_num_threads();
+        let wished =
+            length.0 as f64 * (chunking.samples as f64 / held.max(1) as f64).clamp(0.25, 4.0);
         #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
         let wished = Nanos(wished as i64);
         length = wished.max(shortest);
@@ -166,13 +129,125 @@ pub(super) fn replay(
         sightings: reading.into_sightings(),
         warmth: flat(file)
             .iter()
-            .map(|(_, _, rule)| Warmth::of(rule, options, &session))
+            .map(|(_, _, rule)| Warmth::of(rule, options, &sharing.session))
             .collect(),
     })
 }
 
+/// What the rules of a replay share, announced wave by wave.
+struct Sharing {
+    session: Session,
+    /// For each wave how many expressions were announced up to its end.
+    announced: Vec<usize>,
+}
+
+impl Sharing {
+    fn new(plan: &Plan, runners: &[Vec<Runner<'_>>], shares: bool) -> Sharing {
+        let mut session = Session::new();
+        let mut announced = Vec::new();
+        for wave in 0..plan.wave_count() {
+            for RuleId { group, rule } in plan.in_step_with(wave).filter(|_| shares) {
+                let runner = &runners[group][rule];
+                if let Some(cadence) = runner.cadence() {
+                    session.expect(runner.expr(), cadence);
+                }
+            }
+            announced.push(session.expected());
+        }
+        Sharing { session, announced }
+    }
+
+    /// Evaluates what several rules of a wave, or of later ones, share: each part once, on as many threads as there are.
+    fn prepare(
+        &self,
+        wave: usize,
+        runners: &[Vec<Runner<'_>>],
+        chunk: TimeRange,
+        options: &EvalOptions,
+        reading: &Reading<'_>,
+    ) {
+        let first = wave
+            .checked_sub(1)
+            .map_or(0, |before| self.announced[before]);
+        let steps: HashMap<Steps, Steps> = runners
+            .iter()
+            .flatten()
+            .filter_map(|r| Some((r.cadence()?, r.looks_at(within(r.steps(), chunk)?))))
+            .collect();
+        let in_chunk = |cadence: Steps| steps.get(&cadence).copied();
+        let expected = first..self.announced[wave];
+        self.session.prepare(expected, &in_chunk, reading, options);
+    }
+}
+
+/// Evaluates the rules of a wave; gives how many values the largest result had.
+fn run_wave(
+    plan: &Plan,
+    wave: usize,
+    runners: &mut [Vec<Runner<'_>>],
+    chunk: TimeRange,
+    context: &Context<'_>,
+) -> Result<usize> {
+    let mut in_step: Vec<&mut Runner<'_>> = Vec::new();
+    for (g, group) in runners.iter_mut().enumerate() {
+        if plan.is_stepwise(g) {
+            continue;
+        }
+        let of_wave = group.iter_mut().zip(&plan.waves[g]);
+        in_step.extend(
+            of_wave
+                .filter(|(_, w)| **w == wave)
+                .map(|(runner, _)| runner),
+        );
+    }
+    let run = |runner: &mut &mut Runner<'_>| {
+        let steps = within(runner.steps(), chunk);
+        runner.run(steps, context)
+    };
+    // Those that remember wait for each other, so they must not be taken up by a thread that waits.
+    let alone = in_step.iter_mut().filter(|runner| runner.remembers());
+    let alone: Result<Vec<usize>> = alone.map(run).collect();
+    let together = in_step.par_iter_mut().filter(|runner| !runner.remembers());
+    let cells: Result<Vec<usize>> = together.map(run).collect();
+    let alone = alone?.into_iter().max();
+    // In the order of the file, whichever was done first.
+    for runner in in_step {
+        runner.give(context.reading);
+    }
+    for part in plan.parts.iter().filter(|part| part.stepwise) {
+        if plan.waves[part.groups[0]].first() == Some(&wave) {
+            run_stepwise(part, runners, chunk, context)?;
+        }
+    }
+    Ok(cells?.into_iter().max().max(alone).unwrap_or(0))
+}
+
+/// Evaluates groups that look back at themselves or each other: one evaluation after the other, in the order of time, then of the file.
+fn run_stepwise(
+    part: &Part,
+    runners: &mut [Vec<Runner<'_>>],
+    chunk: TimeRange,
+    context: &Context<'_>,
+) -> Result<()> {
+    let mut times: Vec<(Timestamp, usize)> = Vec::new();
+    for &group in &part.groups {
+        let first = runners[group].first();
+        if let Some(steps) = first.and_then(|first| within(first.steps(), chunk)) {
+            times.extend(steps.iter().map(|at| (at, group)));
+        }
+    }
+    times.sort_unstable();
+    for (at, group) in times {
+        for runner in &mut runners[group] {
+            runner.run(Some(Steps::instant(at)), context)?;
+            runner.give(context.reading);
+        }
+    }
+    Ok(())
+}
+
 /// The steps that fall into a stretch.
-fn within(steps: Option<Steps>, chunk: TimeRange) -> Option<Steps> {
+pub(super) fn within(steps: Option<Steps>, chunk: TimeRange) -> Option<Steps> {
     let steps = steps?;
     let step = steps.step.0;
     let after = (chunk.start.0 - steps.start.0).max(0);
@@ -184,544 +259,6 @@ fn within(steps: Option<Steps>, chunk: TimeRange) -> Option<Steps> {
         end: Timestamp(start + (end - start) / step * step),
         step: steps.step,
     })
-}
-
-/// Evaluates groups that look back at themselves or each other: one evaluation after the other, in the order of time, then of the file.
-fn run_stepwise(
-    file: &RuleFile,
-    part: &Part,
-    runners: &mut [Vec<Runner<'_>>],
-    chunk: TimeRange,
-    options: &EvalOptions,
-    reading: &Reading<'_>,
-    session: &Session,
-) -> Result<()> {
-    let mut times: Vec<(Timestamp, usize)> = Vec::new();
-    for &group in &part.groups {
-        let Some(first) = runners[group].first() else {
-            continue;
-        };
-        let Some(steps) = within(first.steps, chunk) else {
-            continue;
-        };
-        times.extend(steps.iter().map(|at| (at, group)));
-        // Read the stretch at once rather than step by step.
-        for rule in &file.groups[group].rules {
-            for selector in rule
-                .expr()
-                .selectors(shifted(steps, file.groups[group].query_offset), options)
-            {
-                for matchers in &selector.alternatives {
-                    reading.select(matchers, selector.window)?;
-                }
-            }
-        }
-    }
-    times.sort_unstable();
-    for (at, group) in times {
-        for runner in &mut runners[group] {
-            runner.run(Some(Steps::instant(at)), options, reading, Some(session))?;
-        }
-    }
-    Ok(())
-}
-
-fn shifted(steps: Steps, offset: Nanos) -> Steps {
-    Steps {
-        start: steps.start.minus(offset),
-        end: steps.end.minus(offset),
-        step: steps.step,
-    }
-}
-
-/// One rule on its way through time.
-struct Runner<'f> {
-    id: usize,
-    group: &'f Group,
-    rule: &'f Rule,
-    steps: Option<Steps>,
-    instants: bool,
-    /// Whether some rule reads what this one gives.
-    is_read: bool,
-    state: RuleState,
-    /// For each of the state's alerts, what is known since it became pending.
-    stories: Vec<Story>,
-    /// Series given at the last evaluation that did not fail.
-    given: HashSet<Labels>,
-    least: bool,
-    run: RuleRun,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Story {
-    pending_at: Timestamp,
-    peak: f64,
-    /// Index in the run's alerts, once fired.
-    alert: Option<usize>,
-    /// The same of the alert before, once resolved.
-    resolved: Option<usize>,
-}
-
-/// The results of some evaluations in a row.
-enum Piece {
-    Matrix(Matrix),
-    /// This evaluation failed.
-    Failed(String),
-}
-
-impl<'f> Runner<'f> {
-    fn new(
-        group: &'f Group,
-        rule: &'f Rule,
-        id: usize,
-        steps: Option<Steps>,
-        is_read: bool,
-    ) -> Runner<'f> {
-        let (labels, hold) = match rule {
-            Rule::Alerting(rule) => (rule.labels.clone(), rule.hold),
-            Rule::Recording(_) => (Vec::new(), crate::alert::Hold::default()),
-        };
-        Runner {
-            id,
-            group,
-            rule,
-            steps,
-            instants: needs_instants(rule.expr()),
-            is_read,
-            state: RuleState::new(rule.name().clone(), labels, hold, group.limit),
-            stories: Vec::new(),
-            given: HashSet::new(),
-            least: keeps_small_values(rule.expr().root()),
-            run: RuleRun {
-                steps,
-                errors: 0,
-                first_error: None,
-                gave: Vec::new(),
-                only_pending: 0,
-                warnings: BTreeSet::new(),
-                alerts: Vec::new(),
-                pending_again: Vec::new(),
-                failed: Vec::new(),
-            },
-        }
-    }
-
-    /// Evaluates `steps` and advances to their end; gives how many values were held.
-    fn run(
-        &mut self,
-        steps: Option<Steps>,
-        options: &EvalOptions,
-        reading: &Reading<'_>,
-        session: Option<&Session>,
-    ) -> Result<usize> {
-        let Some(steps) = steps else {
-            return Ok(0);
-        };
-        let at = shifted(steps, self.group.query_offset);
-        let mut pieces = Vec::new();
-        if self.instants {
-            for at in at.iter() {
-                self.pieces(Steps::instant(at), options, reading, session, &mut pieces)?;
-            }
-        } else {
-            self.pieces(at, options, reading, session, &mut pieces)?;
-        }
-        let mut cells = 0;
-        let mut evaluation = 0;
-        for piece in pieces {
-            match piece {
-                Piece::Matrix(matrix) => {
-                    evaluation += matrix.steps.count();
-                    cells += matrix.series.len() * matrix.steps.count();
-                    match self.rule {
-                        Rule::Alerting(_) => self.alert(&matrix, reading),
-                        Rule::Recording(_) => self.record(&matrix, reading),
-                    }
-                }
-                Piece::Failed(message) => {
-                    self.fail(message, steps.at(evaluation));
-                    evaluation += 1;
-                }
-            }
-        }
-        Ok(cells)
-    }
-
-    fn fail(&mut self, message: String, at: Timestamp) {
-        self.run.errors += 1;
-        self.run.first_error.get_or_insert(message);
-        let step = self.steps.map_or(Nanos(0), |steps| steps.step);
-        match self.run.failed.last_mut() {
-            Some((_, last)) if at.since(*last) <= step => *last = at,
-            _ => self.run.failed.push((at, at)),
-        }
-    }
-
-    /// Evaluates; where an evaluation fails, finds out which by halves.
-    fn pieces(
-        &mut self,
-        steps: Steps,
-        options: &EvalOptions,
-        reader: &dyn SeriesReader,
-        session: Option<&Session>,
-        into: &mut Vec<Piece>,
-    ) -> Result<()> {
-        let count = steps.count();
-        let expr = self.rule.expr();
-        let evaluated = match session {
-            Some(session) => evaluate_with(expr, steps, reader, options, session),
-            None => evaluate(expr, steps, reader, options),
-        };
-        match evaluated {
-            Ok(evaluated) => {
-                for annotation in evaluated.annotations {
-                    self.run.warnings.insert(annotation.to_string());
-                }
-                into.push(Piece::Matrix(match evaluated.value {
-                    Value::Vector(mut matrix) => {
-                        matrix.steps = steps;
-                        matrix
-                    }
-                    // A scalar is an element without labels, as Prometheus has it.
-                    Value::Scalar(values) => Matrix {
-                        steps,
-                        series: vec![StepSeries {
-                            labels: Labels::default(),
-                            present: Bits::all(values.len()),
-                            values: values.into(),
-                        }],
-                    },
-                    Value::Text(_) | Value::Range(_) => {
-                        into.push(Piece::Failed(
-                            "the result is neither an instant vector nor a scalar".to_owned(),
-                        ));
-                        return Ok(());
-                    }
-                }));
-                Ok(())
-            }
-            Err(Error::Expr(error)) if count <= 1 => {
-                into.push(Piece::Failed(error.message));
-                Ok(())
-            }
-            Err(Error::Expr(_)) => {
-                let middle = steps.at(count / 2);
-                let first = Steps {
-                    end: middle.minus(steps.step),
-                    ..steps
-                };
-                let second = Steps {
-                    start: middle,
-                    ..steps
-                };
-                self.pieces(first, options, reader, None, into)?;
-                self.pieces(second, options, reader, None, into)
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Notes which evaluations gave something.
-    fn note_given(&mut self, matrix: &Matrix) {
-        let Some(all) = self.steps else { return };
-        let offset = self.group.query_offset;
-        let mut any = Bits::none(matrix.steps.count());
-        for series in &matrix.series {
-            any.or(&series.present);
-        }
-        for i in any.iter() {
-            let at = matrix.steps.at(i).plus(offset);
-            let index = u64::try_from(at.since(all.start).0 / all.step.0).unwrap_or(0);
-            match self.run.gave.last_mut() {
-                Some(last) if last.1 + 1 >= index => last.1 = index,
-                _ => self.run.gave.push((index, index)),
-            }
-        }
-    }
-
-    fn record(&mut self, matrix: &Matrix, reading: &Reading<'_>) {
-        let Rule::Recording(rule) = self.rule else {
-            return;
-        };
-        self.note_given(matrix);
-        let labels: Vec<Labels> = matrix
-            .series
-            .iter()
-            .map(|s| {
-                let own = s.labels.iter().filter(|(n, _)| *n != METRIC_NAME);
-                let own = own.map(|(n, v)| (Arc::from(n), Arc::from(v)));
-                let added = rule
-                    .labels
-                    .iter()
-                    .map(|(n, v)| (Arc::from(n), Arc::from(v)));
-                own.chain(added)
-                    .chain([(Arc::from(METRIC_NAME), rule.record.clone())])
-                    .collect()
-            })
-            .collect();
-        let clashes = labels.iter().collect::<HashSet<_>>().len() < labels.len();
-        let failed = if clashes || self.group.limit.is_some() {
-            self.failed_records(matrix, &labels)
-        } else {
-            Bits::none(matrix.steps.count())
-        };
-        if !self.is_read {
-            return;
-        }
-        // A failed evaluation gives nothing and ends nothing. Of the others, one that lacks what the one before gave ends it.
-        let counted: Vec<usize> = (0..matrix.steps.count())
-            .filter(|i| !failed.get(*i))
-            .collect();
-        let Some(first) = counted.first() else { return };
-        let mut gone: HashSet<Labels> = std::mem::take(&mut self.given);
-        let mut by_labels: BTreeMap<&Labels, Vec<&StepSeries>> = BTreeMap::new();
-        for (labels, series) in labels.iter().zip(&matrix.series) {
-            by_labels.entry(labels).or_default().push(series);
-        }
-        for (labels, all) in by_labels {
-            let mut before = gone.remove(labels);
-            let mut samples = Vec::new();
-            for &i in &counted {
-                // Series that become one have their values at different evaluations: others failed.
-                let value = all.iter().find_map(|series| series.get(i));
-                if let Some(value) = value.or_else(|| before.then(stale_nan)) {
-                    samples.push((matrix.steps.at(i), value));
-                }
-                before = value.is_some();
-            }
-            if before {
-                self.given.insert(labels.clone());
-            }
-            reading.record(labels, samples);
-        }
-        for labels in &gone {
-            reading.record(labels, [(matrix.steps.at(*first), stale_nan())]);
-        }
-    }
-
-    /// The evaluations of a recording rule at which two series would become one, or there are too many.
-    fn failed_records(&mut self, matrix: &Matrix, labels: &[Labels]) -> Bits {
-        let mut failed = Bits::none(matrix.steps.count());
-        for i in 0..matrix.steps.count() {
-            let present = || (0..labels.len()).filter(|s| matrix.series[*s].present.get(i));
-            let count = present().count();
-            let distinct = present().map(|s| &labels[s]).collect::<HashSet<_>>().len();
-            let message = match self.group.limit {
-                _ if distinct < count => {
-                    "two elements have the same labels after the rule's labels are applied"
-                        .to_owned()
-                }
-                Some(limit) if count > limit => {
-                    format!("{count} series exceed the group's limit of {limit}")
-                }
-                _ => continue,
-            };
-            failed.set(i);
-            self.fail(message, matrix.steps.at(i).plus(self.group.query_offset));
-        }
-        failed
-    }
-
-    fn alert(&mut self, matrix: &Matrix, reading: &Reading<'_>) {
-        self.note_given(matrix);
-        let count = matrix.steps.count();
-        // Elements by evaluation: most rules give nothing most of the time.
-        let mut first = vec![0u32; count + 1];
-        for series in &matrix.series {
-            for i in series.present.iter() {
-                first[i + 1] += 1;
-            }
-        }
-        for i in 0..count {
-            first[i + 1] += first[i];
-        }
-        let mut next = first.clone();
-        let mut elements: Vec<(usize, f64)> = vec![(0, 0.0); first[count] as usize];
-        for (s, series) in matrix.series.iter().enumerate() {
-            for (i, value) in series.iter() {
-                elements[next[i] as usize] = (s, value);
-                next[i] += 1;
-            }
-        }
-        let of_value = self.state.labels_depend_on_value();
-        let mut interned: Vec<usize> = Vec::new();
-        if !of_value {
-            for series in &matrix.series {
-                interned.push(self.state.intern(&series.labels, 0.0));
-            }
-        }
-        let mut events = Vec::new();
-        let mut now_given: Vec<(usize, f64)> = Vec::new();
-        for i in 0..count {
-            let elements = &elements[first[i] as usize..first[i + 1] as usize];
-            if elements.is_empty() && self.state.is_idle() && self.given.is_empty() {
-                continue;
-            }
-            let at = matrix.steps.at(i).plus(self.group.query_offset);
-            now_given.clear();
-            for &(s, value) in elements {
-                let alert = if of_value {
-                    self.state.intern(&matrix.series[s].labels, value)
-                } else {
-                    interned[s]
-                };
-                now_given.push((alert, value));
-            }
-            events.clear();
-            let with_labels = now_given
-                .iter()
-                .zip(elements)
-                .map(|((alert, value), (s, _))| (*alert, *value, &matrix.series[*s].labels));
-            let stepped = self.state.step(at, with_labels, &mut events);
-            for event in &events {
-                self.tell(event.alert, event.transition, at);
-            }
-            match stepped {
-                Ok(()) => {
-                    for (alert, value) in &now_given {
-                        self.note_peak(*alert, *value);
-                    }
-                    if self.is_read {
-                        self.give_states(matrix.steps.at(i), reading);
-                    }
-                }
-                Err(error) => self.fail(error.to_string(), at),
-            }
-        }
-    }
-
-    fn note_peak(&mut self, alert: usize, value: f64) {
-        let least = self.least;
-        let Some(story) = self.stories.get_mut(alert) else {
-            return;
-        };
-        let further = if least {
-            value < story.peak
-        } else {
-            value > story.peak
-        };
-        if further || story.peak.is_nan() {
-            story.peak = value;
-            if let Some(index) = story.alert {
-                self.run.alerts[index].peak = value;
-            }
-        }
-    }
-
-    /// Something happened to an alert.
-    fn tell(&mut self, index: usize, transition: Transition, at: Timestamp) {
-        let Rule::Alerting(rule) = self.rule else {
-            return;
-        };
-        if self.stories.len() <= index {
-            self.stories.resize(index + 1, Story::default());
-        }
-        let alert = self.state.alert(index);
-        let story = &mut self.stories[index];
-        match transition {
-            Transition::Pending => {
-                if let Some(before) = story.resolved {
-                    self.run.pending_again[before] = Some(at);
-                }
-                *story = Story {
-                    pending_at: at,
-                    peak: alert.value,
-                    alert: None,
-                    resolved: None,
-                };
-            }
-            Transition::Dropped => self.run.only_pending += 1,
-            Transition::Firing => {
-                let data = Data::new(&alert.element, alert.value);
-                let annotations = rule
-                    .annotations
-                    .iter()
-                    .map(|(name, template)| (name.clone(), template.expand_or_error(&data)))
-                    .collect();
-                story.alert = Some(self.run.alerts.len());
-                self.run.pending_again.push(None);
-                self.run.alerts.push(Alert {
-                    id: alert_id(
-                        &self.group.name,
-                        &rule.name,
-                        &alert.labels,
-                        story.pending_at,
-                    ),
-                    rule: self.id,
-                    labels: alert.labels.clone(),
-                    annotations,
-                    pending_at: story.pending_at,
-                    fired_at: at,
-                    ended: Ended::Open,
-                    value: alert.value,
-                    peak: story.peak,
-                });
-            }
-            Transition::Resolved | Transition::Cleared => match story.alert.take() {
-                Some(index) => {
-                    self.run.alerts[index].ended = match transition {
-                        Transition::Resolved => {
-                            story.resolved = Some(index);
-                            Ended::Resolved(at)
-                        }
-                        _ => Ended::Cleared(at),
-                    };
-                }
-                None => self.run.only_pending += 1, // Cleared before it fired.
-            },
-        }
-    }
-
-    /// The series `ALERTS` and `ALERTS_FOR_STATE` at an evaluation.
-    fn give_states(&mut self, at: Timestamp, reading: &Reading<'_>) {
-        let mut now = HashSet::new();
-        for (_, alert) in self.state.active() {
-            let state = if alert.state.is_firing() {
-                "firing"
-            } else {
-                "pending"
-            };
-            let shown = alert
-                .labels
-                .with(METRIC_NAME, ALERTS)
-                .with("alertstate", state);
-            reading.record(&shown, [(at, 1.0)]);
-            now.insert(shown);
-            let since = alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
-            let seconds = alert
-                .state
-                .active_at()
-                .map_or(0, |at| at.0.div_euclid(1_000_000_000));
-            #[allow(clippy::cast_precision_loss)] // Seconds since the epoch.
-            reading.record(&since, [(at, seconds as f64)]);
-            now.insert(since);
-        }
-        for ended in self.given.difference(&now) {
-            reading.record(ended, [(at, stale_nan())]);
-        }
-        self.given = now;
-    }
-
-    fn finish(self) -> RuleRun {
-        self.run
-    }
-}
-
-/// Whether the values that an expression keeps are small ones: it compares with `<`, so its peak is the least.
-fn keeps_small_values(node: &Node) -> bool {
-    match &node.kind {
-        NodeKind::Paren(inner) => keeps_small_values(inner),
-        NodeKind::Binary(b) if b.op.is_set() => keeps_small_values(&b.lhs),
-        NodeKind::Binary(b) => {
-            let scalar = |n: &Node| n.value_type() == crate::expr::ValueType::Scalar;
-            match b.op {
-                BinaryOp::Lt | BinaryOp::Le => !scalar(&b.lhs),
-                BinaryOp::Gt | BinaryOp::Ge => scalar(&b.lhs),
-                _ => false,
-            }
-        }
-        _ => false,
-    }
 }
 
 /// The rules that a file has, one after the other.

@@ -1,6 +1,6 @@
 //! What of the recording was seen: which process was recorded when, and which selectors found something of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::series::Series;
@@ -22,7 +22,7 @@ pub(crate) fn who(labels: &Labels) -> Who {
 const MISSED: i64 = 3;
 
 /// Stretches in which samples came without a gap.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pulse {
     /// First and last sample of each stretch, ascending.
     pub(super) spans: Vec<(i64, i64)>,
@@ -75,6 +75,26 @@ impl Pulse {
     }
 }
 
+/// Instants that were looked at, with the pulse before and after.
+#[derive(Default)]
+pub(super) struct Recent<'s>(HashMap<*const i64, (&'s [i64], Pulse, Pulse)>);
+
+impl<'s> Recent<'s> {
+    fn extend(&mut self, pulse: &mut Pulse, at_ns: &'s [i64]) {
+        if let Some((known, before, after)) = self.0.get(&at_ns.as_ptr())
+            && known.len() == at_ns.len()
+            && before == pulse
+        {
+            pulse.clone_from(after);
+            return;
+        }
+        let before = pulse.clone();
+        pulse.extend(at_ns);
+        self.0
+            .insert(at_ns.as_ptr(), (at_ns, before, pulse.clone()));
+    }
+}
+
 /// What each selector found.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
@@ -91,16 +111,18 @@ impl Sightings {
         }
     }
 
-    /// A selector found samples.
-    pub(super) fn found(&mut self, selector: &str, series: &[Series]) {
+    /// A selector found samples. `recent`: what was found in the same reading, for series of one process have the same instants.
+    pub(super) fn found<'s>(
+        &mut self,
+        selector: &str,
+        series: &'s [Series],
+        recent: &mut Recent<'s>,
+    ) {
         let found = self.by_selector.entry(selector.to_owned()).or_default();
         for one in series {
-            found
-                .entry(who(&one.labels))
-                .or_default()
-                .entry(one.labels.clone())
-                .or_default()
-                .extend(&one.at_ns);
+            let of_process = found.entry(who(&one.labels)).or_default();
+            let pulse = of_process.entry(one.labels.clone()).or_default();
+            recent.extend(pulse, &one.at_ns);
         }
     }
 

@@ -574,6 +574,95 @@ fn naive(file: &RuleFile, range: TimeRange, data: &MemorySeries) -> Vec<(String,
     events
 }
 
+fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(f)
+}
+
+/// What random rules are made of: `$a`, `$b` are parts made before, `$n` is a number.
+const GRAMMAR: &[&str] = &[
+    "rate(x[10s])",
+    "x",
+    "r",
+    "max_over_time(x[$ns])",
+    "avg_over_time(y[12s] offset 3s)",
+    "quantile_over_time(0.5, x[$ns])",
+    "$a + on (i) $b",
+    "$a > $n",
+    "$a > $t",
+    "$a / $n",
+    "$a and on (i) $b",
+    "$a or $b",
+    "$a unless on (i) $b",
+    "sum by (i) ($a)",
+    "max($a)",
+    "topk(1, $a)",
+    "max_over_time(($a)[9s:3s])",
+    "$a - on (i) (x @ 30)",
+    "absent($a)",
+    "label_replace($a, 'z', '$1', 'i', '(.)')",
+];
+
+/// A rule file from choices: later rules are made of parts of earlier ones, so that much occurs twice.
+fn random_rules(choices: &[(usize, usize, usize, u8)]) -> String {
+    let mut parts = vec!["x".to_owned(), "y".to_owned()];
+    let mut rules = vec!["r: rate(y[8s])".to_owned()];
+    for (i, (form, a, b, n)) in choices.iter().enumerate() {
+        let part = GRAMMAR[form % GRAMMAR.len()]
+            .replace("$a", &parts[a % parts.len()])
+            .replace("$b", &parts[b % parts.len()])
+            .replace("$ns", &format!("{}s", n % 9 + 1))
+            .replace("$n", &(n % 5).to_string());
+        if part.len() < 300 {
+            parts.push(format!("({part})"));
+        }
+        let hold = ["for = '4s'", "keep_firing_for = '3s'", "for = '0s'"][i % 3];
+        rules.push(match form % 7 {
+            // A rule that records has no parameters.
+            0 => format!("r{i}: {}", part.replace("$t", "2")),
+            _ => format!("A{i}: {part}; {hold}; params = {{ t = {n} }}"),
+        });
+    }
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    "[settings]\nlookback = '20s'\n".to_owned() + &group("interval = '2s'", &rules)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever rules share, however time is cut, on however many threads: the same outcome, to the last bit.
+    #[test]
+    fn sharing_and_threads_change_nothing(
+        columns in prop::collection::vec(prop::collection::vec(prop::option::weighted(0.9, 0u8..6), 40..90), 4),
+        choices in prop::collection::vec((0usize..100, 0usize..100, 0usize..100, 0u8..250), 2..14),
+        first in 1i64..40,
+        samples in 1usize..4_000,
+    ) {
+        let file = RuleFile::from_toml("t.toml", &random_rules(&choices)).unwrap();
+        let series = columns.iter().enumerate().map(|(i, column)| {
+            let present: Vec<(i64, f64)> = column.iter().enumerate()
+                .filter_map(|(t, v)| v.map(|v| (t as i64 * S, f64::from(v)))).collect();
+            Series {
+                labels: [("__name__", ["x", "y"][i / 2].to_owned()), ("i", (i % 2).to_string())].into_iter().collect(),
+                at_ns: present.iter().map(|s| s.0).collect(),
+                values: present.iter().map(|s| s.1).collect(),
+            }
+        });
+        let data = MemorySeries { series: series.collect() };
+        let mut backtest = Backtest::new(&file).range(seconds(3, 95));
+        backtest.chunking = Chunking { samples: 1_000_000, first: Nanos(1_000 * S), shares: false };
+        let alone = on_threads(1, || backtest.run(&data).unwrap());
+        for threads in [1, 2, 4] {
+            backtest.chunking = Chunking { samples, first: Nanos(first * S), shares: true };
+            let shared = on_threads(threads, || backtest.run(&data).unwrap());
+            // Debug prints every digit, and NaN as equal to itself.
+            prop_assert_eq!(format!("{:?}", alone.alerts), format!("{:?}", shared.alerts));
+            prop_assert_eq!(&alone.rules, &shared.rules);
+            prop_assert_eq!(&alone.coverage, &shared.coverage);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -86,6 +86,16 @@ impl Bits {
         })
     }
 
+    /// The first yes from index `from` on.
+    #[must_use]
+    pub fn next(&self, from: usize) -> Option<usize> {
+        let first = self.words.get(from / 64)? & (u64::MAX << (from % 64));
+        let rest = self.words[from / 64 + 1..].iter().copied();
+        let mut words = std::iter::once(first).chain(rest).zip(from / 64..);
+        let (word, index) = words.find(|(word, _)| *word != 0)?;
+        Some(index * 64 + word.trailing_zeros() as usize)
+    }
+
     /// Keeps a yes only where `other`, of the same length, has one too.
     pub fn and(&mut self, other: &Bits) {
         assert_eq!(self.len, other.len, "as many values on both sides");
@@ -153,6 +163,9 @@ mod tests {
                 prop_assert_eq!((and.get(i), or.get(i), not.get(i)), (a[i] && b[i], a[i] || b[i], a[i] && !b[i]));
             }
             prop_assert_eq!(and.any(), x.intersects(&y));
+            for from in 0..a.len() + 70 {
+                prop_assert_eq!(x.next(from), (from..a.len()).find(|i| a[*i]));
+            }
             let mut all = Bits::all(a.len());
             prop_assert_eq!(all.count(), a.len());
             for i in 0..a.len() { all.clear(i); }

@@ -64,11 +64,32 @@ fn evaluate_in(
     Ok(Evaluated { value, annotations })
 }
 
+/// Evaluates a part of an expression, with its number in the session, for those that need it later.
+pub(super) fn prepare_part(
+    expr: &Expr,
+    (node, number): (&Node, usize),
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+    session: &Session,
+) {
+    let evaluator = Evaluator {
+        preparing: Some(number),
+        ..Evaluator::new(expr, steps, reader, options, session)
+    };
+    if !session.holds(number, steps) {
+        // Whoever needs it evaluates it again and says what is wrong.
+        let _ = evaluator.eval(node, steps);
+    }
+}
+
 pub(crate) struct Evaluator<'a> {
     pub(super) expr: &'a Expr,
     pub(super) reader: &'a dyn SeriesReader,
     pub(super) options: &'a EvalOptions,
     pub(super) session: Option<&'a Session>,
+    /// The part that is evaluated for later uses only.
+    preparing: Option<usize>,
     /// The steps of the whole evaluation.
     pub(super) steps: Steps,
     pub(super) query_range: (Timestamp, Timestamp),
@@ -87,6 +108,7 @@ impl<'a> Evaluator<'a> {
             reader,
             options,
             session: None,
+            preparing: None,
             steps,
             query_range: options.query_range.unwrap_or((steps.start, steps.end)),
             annotations: RefCell::default(),
@@ -273,6 +295,7 @@ impl Evaluator<'_> {
             node,
             &mut val,
             &annotations[before..],
+            self.preparing != Some(number),
         );
         Ok(val)
     }

@@ -14,6 +14,8 @@ pub struct Selector {
     pub span: Span,
     /// The samples that it needs for the evaluations asked about, staleness included.
     pub window: Window,
+    /// Whether it, or a subquery that it stands in, looks at a fixed time (`@ 1609746000`): then the window is always this one.
+    pub fixed: bool,
 }
 
 /// The times at which a node is evaluated.
@@ -21,6 +23,8 @@ pub struct Selector {
 struct Times {
     first: Timestamp,
     last: Timestamp,
+    /// They are the same whenever the expression is evaluated.
+    fixed: bool,
 }
 
 impl Expr {
@@ -34,6 +38,7 @@ impl Expr {
         let times = Times {
             first: steps.start,
             last: steps.at(count - 1),
+            fixed: false,
         };
         let query = options.query_range.unwrap_or((steps.start, steps.end));
         let mut found = Vec::new();
@@ -69,6 +74,7 @@ impl Expr {
             Times {
                 first: at,
                 last: at,
+                fixed: false,
             },
             query,
             options,
@@ -97,6 +103,7 @@ fn visit(
                 after: seen.first.minus(back),
                 until: seen.last,
             },
+            fixed: seen.fixed,
         });
     };
     match &node.kind {
@@ -114,6 +121,7 @@ fn visit(
                     .first
                     .minus(Nanos(subquery.range.0.saturating_mul(widths))),
                 last: seen.last,
+                fixed: seen.fixed,
             };
             visit(&subquery.expr, inner, query, options, 1, found);
         }
@@ -140,6 +148,10 @@ fn shifted(times: Times, when: TimeShift, query: (Timestamp, Timestamp)) -> Time
     Times {
         first: fixed.unwrap_or(times.first).minus(when.offset),
         last: fixed.unwrap_or(times.last).minus(when.offset),
+        fixed: match when.at {
+            None => times.fixed,
+            Some(at) => matches!(at, AtModifier::Time(_)),
+        },
     }
 }
 
@@ -176,6 +188,16 @@ mod tests {
     #[test]
     fn selectors_say_what_they_read() {
         let expr = parse("sum(rate(x{a=\"b\"}[10s])) / on () y @ end()").unwrap();
+        let fixed = |text: &str| {
+            let steps = Steps::instant(Timestamp(7));
+            let found = parse(text)
+                .unwrap()
+                .selectors(steps, &EvalOptions::default());
+            found.iter().map(|f| f.fixed).collect::<Vec<_>>()
+        };
+        assert_eq!(fixed("x + x @ 5 + x @ end()"), [false, true, false]);
+        let nested = "max_over_time(rate(x[5s])[10s:1s] @ 3) + max_over_time(x[10s:])";
+        assert_eq!(fixed(nested), [true, false]);
         let s = |s: i64| Timestamp(s * 1_000_000_000);
         let steps = Steps {
             start: s(100),

@@ -43,6 +43,7 @@ pub use bits::Bits;
 pub use error::{ExprError, Span};
 pub use eval::{evaluate, evaluate_with};
 pub use folds::Memory;
+pub(crate) use functions::remembers;
 pub use functions::{
     DescribedOptions, Function, RULE_FUNCTIONS, Surprise, all as all_functions, baseline_memories,
     explain_baselines, find as find_function,

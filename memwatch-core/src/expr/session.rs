@@ -1,14 +1,19 @@
 //! What the evaluations of several expressions share: the results of parts that occur more than once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
+
 use super::ast::{AtModifier, Node, NodeKind, TimeShift};
+use super::eval::prepare_part;
 use super::folds::Folds;
 use super::rows::Val;
-use super::{Annotation, Expr};
+use super::{Annotation, EvalOptions, Expr, remembers};
 use crate::Steps;
+use crate::series::SeriesReader;
 
 /// What the evaluations of several expressions over one recording share; for [`super::evaluate_with`].
 ///
@@ -30,9 +35,26 @@ pub struct Session {
     uses: HashMap<(usize, Steps), usize>,
     /// The most uses of a part in any cadence.
     most_uses: Vec<usize>,
+    /// Where each part of a cadence occurs first, what is below a part before it.
+    occurrences: Vec<Occurrence>,
     round: Mutex<Round>,
     /// What remembers more than a round.
     folds: Folds,
+}
+
+/// Where a part occurs.
+#[derive(Debug)]
+struct Occurrence {
+    number: usize,
+    cadence: Steps,
+    expr: Expr,
+    /// The place of `expr` among the expressions.
+    expected: usize,
+    address: usize,
+    /// Nodes on the longest way down.
+    height: usize,
+    /// Whether it advances what is remembered from round to round.
+    remembers: bool,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +87,54 @@ impl Session {
     pub fn expect(&mut self, expr: &Expr, cadence: Steps) {
         self.expressions.push(Arc::clone(&expr.root));
         self.number_parts(&expr.root);
-        self.use_part(&expr.root, cadence);
+        self.use_part(expr, &expr.root, cadence);
+    }
+
+    /// How many expressions were announced.
+    #[must_use]
+    pub fn expected(&self) -> usize {
+        self.expressions.len()
+    }
+
+    /// Evaluates in this round the parts that occur more than once and first in these expressions (by the order in which they were
+    /// announced): each once, those that do not hold each other on as many threads as there are. `steps` says which steps of a cadence
+    /// fall into the round. Without this a part is evaluated at its first use, and by two threads when they need it at the same time.
+    ///
+    /// A part that cannot be evaluated is left to the expressions that need it, which say why.
+    pub fn prepare(
+        &self,
+        expected: Range<usize>,
+        steps: &(dyn Fn(Steps) -> Option<Steps> + Sync),
+        reader: &dyn SeriesReader,
+        options: &EvalOptions,
+    ) {
+        let shared = |o: &&Occurrence| {
+            let uses = self.uses.get(&(o.number, o.cadence));
+            expected.contains(&o.expected) && uses.is_some_and(|uses| *uses > 1)
+        };
+        let mut by_height: BTreeMap<usize, Vec<&Occurrence>> = BTreeMap::new();
+        for occurrence in self.occurrences.iter().filter(shared) {
+            let level = by_height.entry(occurrence.height).or_default();
+            level.push(occurrence);
+        }
+        for level in by_height.values() {
+            let evaluate = |occurrence: &&Occurrence| {
+                let mut node = None;
+                occurrence.expr.root.walk(&mut |below| {
+                    if address(below) == occurrence.address {
+                        node = Some(below);
+                    }
+                });
+                if let (Some(node), Some(steps)) = (node, steps(occurrence.cadence)) {
+                    let part = (node, occurrence.number);
+                    prepare_part(&occurrence.expr, part, steps, reader, options, self);
+                }
+            };
+            let (alone, together): (Vec<&Occurrence>, Vec<&Occurrence>) =
+                level.iter().partition(|occurrence| occurrence.remembers);
+            alone.iter().for_each(evaluate);
+            together.par_iter().for_each(evaluate);
+        }
     }
 
     /// What remembers all of the recording, from round to round.
@@ -126,8 +195,9 @@ impl Session {
 
     /// Counts a part as used, and what is below it if it is new: it is evaluated once. What a subquery evaluates at steps of its own
     /// does not count.
-    fn use_part(&mut self, node: &Node, cadence: Steps) {
+    fn use_part(&mut self, expr: &Expr, node: &Node, cadence: Steps) {
         let node = node.without_parens();
+        let mut first_use = None;
         if let Some(&number) = self.by_address.get(&address(node)) {
             let uses = self.uses.entry((number, cadence)).or_default();
             *uses += 1;
@@ -135,11 +205,23 @@ impl Session {
             if *uses > 1 {
                 return;
             }
+            first_use = Some(number);
         }
         if !matches!(node.kind, NodeKind::Subquery(_)) {
             for child in node.children() {
-                self.use_part(child, cadence);
+                self.use_part(expr, child, cadence);
             }
+        }
+        if let Some(number) = first_use {
+            self.occurrences.push(Occurrence {
+                number,
+                cadence,
+                expr: expr.clone(),
+                expected: self.expressions.len() - 1,
+                address: address(node),
+                height: node.depth,
+                remembers: remembers(node),
+            });
         }
     }
 
@@ -181,7 +263,12 @@ impl Session {
         Some((kept.val.clone(), annotations))
     }
 
-    /// Keeps the result of a part for its other uses.
+    /// Whether a part is kept.
+    pub(super) fn holds(&self, number: usize, steps: Steps) -> bool {
+        self.round().kept.contains_key(&(number, steps))
+    }
+
+    /// Keeps the result of a part for its other uses; `used`: whether this was one of them.
     pub(super) fn put(
         &self,
         number: usize,
@@ -190,6 +277,7 @@ impl Session {
         node: &Node,
         val: &mut Val,
         annotations: &[Annotation],
+        used: bool,
     ) {
         let inside =
             |a: &Annotation| node.span.start <= a.span.start && a.span.end <= node.span.end;
@@ -202,7 +290,7 @@ impl Session {
             annotations: annotations.to_vec(),
             text: text_of(expr, node).to_owned(),
             start: node.span.start,
-            left: self.most_uses[number] - 1,
+            left: self.most_uses[number] - usize::from(used),
         };
         let mut round = self.round();
         round.computed += 1;

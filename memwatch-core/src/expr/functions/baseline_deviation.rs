@@ -306,6 +306,14 @@ fn calls(expr: &Expr) -> Vec<&Node> {
     found
 }
 
+/// Whether evaluating a node advances what the session remembers from round to round: then one evaluation waits for another, and both must
+/// not be work that a thread takes up while it waits for a third.
+pub(crate) fn remembers(node: &Node) -> bool {
+    let own =
+        matches!(&node.kind, NodeKind::Call { function, .. } if **function == BASELINE_DEVIATION);
+    own || node.children().any(remembers)
+}
+
 /// What the baselines of an expression remember after it was evaluated in `session`: how far back, and how much of it in the warm-up.
 #[must_use]
 pub fn baseline_memories(expr: &Expr, options: &EvalOptions, session: &Session) -> Vec<Memory> {

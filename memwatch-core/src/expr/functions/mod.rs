@@ -29,6 +29,7 @@ use super::rows::Val;
 use super::{Node, Span, ValueType};
 use crate::{Result, Steps};
 
+pub(crate) use baseline_deviation::remembers;
 pub use baseline_deviation::{Surprise, baseline_memories, explain_baselines};
 pub use call_options::DescribedOptions;
 pub(super) use info::TARGET_INFO;
