@@ -69,24 +69,23 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Row>> {
         let keeps_name = b.op.is_comparison() && !b.returns_bool;
         for row in &mut rows {
-            for (step, s) in scalar.iter().enumerate() {
-                let value = row.values[step];
+            if keeps_name {
+                // A filter: the vector's values stay as they are, shared or not.
+                filter(b.op, row, scalar, scalar_left);
+                continue;
+            }
+            for (value, s) in row.values.iter_mut().zip(scalar) {
                 let (x, y) = if scalar_left {
-                    (*s, value)
+                    (*s, *value)
                 } else {
-                    (value, *s)
+                    (*value, *s)
                 };
                 let result = apply(b.op, x, y);
-                if b.returns_bool {
-                    row.values[step] = truth(result.is_some());
-                } else if keeps_name {
-                    // A filter: the vector's value stays.
-                    if result.is_none() {
-                        row.present.clear(step);
-                    }
+                *value = if b.returns_bool {
+                    truth(result.is_some())
                 } else {
-                    row.values[step] = result.unwrap_or(f64::NAN);
-                }
+                    result.unwrap_or(f64::NAN)
+                };
             }
         }
         if keeps_name {
@@ -160,6 +159,28 @@ impl Evaluator<'_> {
             result.extend(joined);
         }
         self.joined(result, span)
+    }
+}
+
+/// Keeps a row where a comparison with a scalar holds. A loop for each operator, which needs no branch inside.
+fn filter(op: BinaryOp, row: &mut Row, scalar: &[f64], scalar_left: bool) {
+    let Row {
+        values, present, ..
+    } = row;
+    let (values, present) = (&**values, present);
+    let (x, y) = if scalar_left {
+        (scalar, values)
+    } else {
+        (values, scalar)
+    };
+    match op {
+        BinaryOp::Eq => present.keep(|i| x[i] == y[i]),
+        BinaryOp::Ne => present.keep(|i| x[i] != y[i]),
+        BinaryOp::Gt => present.keep(|i| x[i] > y[i]),
+        BinaryOp::Lt => present.keep(|i| x[i] < y[i]),
+        BinaryOp::Ge => present.keep(|i| x[i] >= y[i]),
+        BinaryOp::Le => present.keep(|i| x[i] <= y[i]),
+        _ => present.keep(|i| apply(op, x[i], y[i]).is_some()),
     }
 }
 

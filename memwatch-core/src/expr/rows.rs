@@ -57,6 +57,14 @@ impl Row {
         }
     }
 
+    /// The way to write many values: whether others hold them is settled once.
+    pub(super) fn out(&mut self) -> Out<'_> {
+        Out {
+            values: &mut self.values,
+            present: &mut self.present,
+        }
+    }
+
     pub(super) fn set(&mut self, step: usize, value: f64) {
         self.values[step] = value;
         self.present.set(step);
@@ -72,6 +80,19 @@ impl Row {
             values: self.values,
             present: self.present,
         }
+    }
+}
+
+/// The values of a row being written.
+pub(super) struct Out<'r> {
+    values: &'r mut [f64],
+    present: &'r mut Bits,
+}
+
+impl Out<'_> {
+    pub(super) fn set(&mut self, step: usize, value: f64) {
+        self.values[step] = value;
+        self.present.set(step);
     }
 }
 

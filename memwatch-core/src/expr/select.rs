@@ -143,6 +143,7 @@ impl Evaluator<'_> {
             let mut row = Row::empty(s.labels.clone(), looks_at.len());
             let current = &current[&identity(s.at_ns())];
             let (at_ns, values) = (s.at_ns(), s.values());
+            let mut out = row.out();
             for (step, sample) in current.iter().enumerate() {
                 let Some(sample) = (*sample as usize).checked_sub(1) else {
                     continue;
@@ -153,7 +154,7 @@ impl Evaluator<'_> {
                         Pick::Value => value,
                         Pick::Time => seconds(at_ns[sample]),
                     };
-                    row.set(step, value);
+                    out.set(step, value);
                 }
             }
             row

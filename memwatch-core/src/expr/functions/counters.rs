@@ -80,6 +80,7 @@ pub(super) fn extrapolated(
         Vec::new()
     };
     let mut first_reset = 0;
+    let mut out = row.out();
     for window in 0..w.bounds.len() {
         let samples = w.bounds.range(window);
         if samples.len() < 2 {
@@ -106,7 +107,7 @@ pub(super) fn extrapolated(
         if per_second {
             factor /= seconds(w.width_ns);
         }
-        row.set(window, difference * factor);
+        out.set(window, difference * factor);
     }
     Ok(())
 }
@@ -137,10 +138,11 @@ fn pairs(w: &Windows<'_>, row: &mut Row, counts: fn(f64, f64) -> bool) -> Result
         total += u32::from(i > 0 && counts(w.values[i - 1], w.values[i]));
         before.push(total);
     }
+    let mut out = row.out();
     for window in 0..w.bounds.len() {
         let samples = w.bounds.range(window);
         if !samples.is_empty() {
-            row.set(
+            out.set(
                 window,
                 f64::from(before[samples.end - 1] - before[samples.start]),
             );

@@ -16,6 +16,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ///
 /// Seen from there the seconds are small and exact.
 pub(super) fn lines(w: &Windows<'_>, row: &mut Row, result: impl Fn(usize, Points, i64) -> f64) {
+    let mut out = row.out();
     summarize(
         w.at_ns,
         w.until_ns,
@@ -26,7 +27,7 @@ pub(super) fn lines(w: &Windows<'_>, row: &mut Row, result: impl Fn(usize, Point
         |window, points| {
             if w.bounds.range(window).len() >= 2 {
                 let cut = cut_before(w.until_ns[window], w.width_ns);
-                row.set(window, result(window, points, cut));
+                out.set(window, result(window, points, cut));
             }
         },
     );

@@ -56,13 +56,14 @@ impl Windows<'_> {
         row: &mut Row,
         mut f: impl FnMut(usize, &[i64], &[f64]) -> Option<f64>,
     ) {
+        let mut out = row.out();
         for window in 0..self.bounds.len() {
             let samples = self.bounds.range(window);
             if samples.is_empty() {
                 continue;
             }
             if let Some(value) = f(window, &self.at_ns[samples.clone()], &self.values[samples]) {
-                row.set(window, value);
+                out.set(window, value);
             }
         }
     }
@@ -75,6 +76,7 @@ impl Windows<'_> {
         merge: impl Fn(S, S) -> S,
         mut result: impl FnMut(usize, S) -> f64,
     ) {
+        let mut out = row.out();
         summarize(
             self.at_ns,
             self.until_ns,
@@ -83,7 +85,7 @@ impl Windows<'_> {
             |i, _| of(i),
             merge,
             |window, summary| {
-                row.set(window, result(window, summary));
+                out.set(window, result(window, summary));
             },
         );
     }
