@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
 
 use super::{Content, ROWS_PER_PAGE};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
@@ -114,16 +115,8 @@ impl SegmentReader {
             let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
             let mut kept = vec![rows.clone()];
             if wanted.from_us > instance.min_us || instance.max_us > wanted.to_us {
-                kept = self.pages_of(&rows, 0, |bounds, page| match bounds {
-                    ColumnIndexMetaData::INT64(bounds) => {
-                        bounds
-                            .min_value(page)
-                            .is_none_or(|min| *min <= wanted.to_us)
-                            && bounds
-                                .max_value(page)
-                                .is_none_or(|max| *max >= wanted.from_us)
-                    }
-                    _ => true,
+                kept = self.pages_of(&rows, 0, |bounds, page| {
+                    may_touch(bounds, page, wanted.from_us, wanted.to_us)
                 });
             }
             if let Some((column, from, to)) = &wanted.texts {
@@ -143,6 +136,49 @@ impl SegmentReader {
             kept.into_iter().for_each(&mut push);
         }
         found
+    }
+
+    /// The value that an integer column has in all of some rows, where the statistics of their row groups say so.
+    pub(crate) fn constant(&self, column: usize, rows: &Range<usize>) -> Option<i64> {
+        if !self.has_column(column) {
+            return None;
+        }
+        let mut group_start = 0;
+        let mut constant = None;
+        for (group, chunk) in self.segment.row_groups.iter().enumerate() {
+            let group_end = group_start + usize::try_from(chunk.rows).unwrap_or(0);
+            if group_start < rows.end && rows.start < group_end {
+                let of_group = match self.metadata.row_group(group).column(column).statistics()? {
+                    Statistics::Int64(s) if s.null_count_opt() == Some(0) => {
+                        let (least, greatest) = (s.min_opt()?, s.max_opt()?);
+                        (least == greatest).then_some(*least)?
+                    }
+                    _ => return None,
+                };
+                if constant.is_some_and(|constant| constant != of_group) {
+                    return None;
+                }
+                constant = Some(of_group);
+            }
+            group_start = group_end;
+        }
+        constant
+    }
+
+    /// Of rows that ascend in time those in pages that may hold one between two microseconds, both included.
+    pub(crate) fn rows_between(
+        &self,
+        rows: &Range<usize>,
+        from_us: i64,
+        to_us: i64,
+    ) -> Range<usize> {
+        let pages = self.pages_of(rows, 0, |bounds, page| {
+            may_touch(bounds, page, from_us, to_us)
+        });
+        match (pages.first(), pages.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => rows.start..rows.start,
+        }
     }
 
     /// The parts of `rows` in pages of a column whose bounds may hold what is wanted.
@@ -256,6 +292,17 @@ impl SegmentReader {
             cache.keep_verified(&self.segment.path, group);
         }
         Ok(())
+    }
+}
+
+/// Whether a page may hold an instant between two microseconds, both included.
+fn may_touch(bounds: &ColumnIndexMetaData, page: usize, from_us: i64, to_us: i64) -> bool {
+    match bounds {
+        ColumnIndexMetaData::INT64(bounds) => {
+            bounds.min_value(page).is_none_or(|min| *min <= to_us)
+                && bounds.max_value(page).is_none_or(|max| *max >= from_us)
+        }
+        _ => true,
     }
 }
 

@@ -1,16 +1,14 @@
 //! Rows of one instance or series inside of a window, in the order of time, wherever they are stored.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use memwatch_core::Window;
 
-use super::blocks;
+use super::blocks::{Blocks, Stretch};
 use super::names::Scale;
 use crate::Result;
-use crate::segment::SegmentReader;
 
 /// First and last stored microsecond inside of a window, which is open on the left.
 pub(super) fn micros_of(window: Window) -> (i64, i64) {
@@ -20,16 +18,11 @@ pub(super) fn micros_of(window: Window) -> (i64, i64) {
     )
 }
 
-/// Consecutive rows of one segment, ascending in time.
-pub(super) struct Part {
-    reader: Arc<SegmentReader>,
-    rows: Range<usize>,
-}
-
 /// Rows in the order of time, each instant once.
 pub(super) struct Frame {
     pub(super) at_ns: Arc<[i64]>,
-    parts: Vec<Part>,
+    /// Each ascending in time.
+    pub(super) parts: Vec<Stretch>,
     /// Which of the parts' rows, when these are not in order or hold an instant twice.
     order: Option<Vec<usize>>,
 }
@@ -39,59 +32,85 @@ pub(super) type Points = (Arc<[i64]>, Arc<[f64]>);
 
 impl Frame {
     /// The rows of `stretches` (each ascending in time) inside of the window. Of rows of one instant the one with the greatest value in
-    /// column `tie` stays.
+    /// column `tie` stays. The blocks hold their instants.
     pub(super) fn new(
-        stretches: impl IntoIterator<Item = (Arc<SegmentReader>, Range<usize>)>,
+        stretches: impl IntoIterator<Item = Stretch>,
         window: Window,
         tie: Option<usize>,
+        blocks: &Blocks,
     ) -> Result<Frame> {
         let (from_us, to_us) = micros_of(window);
-        let mut parts: Vec<(Part, Vec<i64>)> = Vec::new();
-        for (reader, rows) in stretches {
-            let mut at_us: Vec<i64> = Vec::with_capacity(rows.len());
-            for piece in blocks::column(&reader, 0, &rows)? {
-                at_us.extend_from_slice(piece.as_primitive::<TimestampMicrosecondType>().values());
-            }
-            let from = at_us.partition_point(|at| *at < from_us);
-            let to = at_us.partition_point(|at| *at <= to_us).max(from);
-            if from < to {
-                let rows = rows.start + from..rows.start + to;
-                parts.push((Part { reader, rows }, at_us[from..to].to_vec()));
+        let mut parts: Vec<(i64, Stretch, Vec<ArrayRef>)> = Vec::new();
+        for Stretch { reader, rows } in stretches {
+            let mut start = rows.start;
+            for piece in blocks.column(
+                &Stretch {
+                    reader: Arc::clone(&reader),
+                    rows,
+                },
+                0,
+            ) {
+                let at_us = micros(&piece);
+                let from = at_us.partition_point(|at| *at < from_us);
+                let to = at_us.partition_point(|at| *at <= to_us).max(from);
+                if from < to {
+                    let rows = start + from..start + to;
+                    let inside = piece.slice(from, to - from);
+                    match parts.last_mut() {
+                        // The next piece of the same stretch.
+                        Some((_, last, pieces))
+                            if Arc::ptr_eq(&last.reader, &reader)
+                                && last.rows.end == rows.start =>
+                        {
+                            last.rows.end = rows.end;
+                            pieces.push(inside);
+                        }
+                        _ => {
+                            let part = Stretch {
+                                reader: Arc::clone(&reader),
+                                rows,
+                            };
+                            parts.push((at_us[from], part, vec![inside]));
+                        }
+                    }
+                }
+                start += piece.len();
             }
         }
-        parts.sort_by_key(|(part, at)| (at[0], part.reader.segment.path.clone(), part.rows.start));
-        let mut at_us: Vec<i64> = Vec::with_capacity(parts.iter().map(|(_, at)| at.len()).sum());
-        let parts: Vec<Part> = parts
-            .into_iter()
-            .map(|(part, at)| {
-                at_us.extend(at);
-                part
-            })
-            .collect();
+        let place = |part: &Stretch| (part.reader.segment.path.clone(), part.rows.start);
+        parts.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| place(&a.1).cmp(&place(&b.1))));
+        let count = parts.iter().map(|(_, part, _)| part.rows.len()).sum();
+        let mut at_ns: Vec<i64> = Vec::with_capacity(count);
+        for piece in parts.iter().flat_map(|(_, _, pieces)| pieces) {
+            at_ns.extend(micros(piece).iter().map(|at| at.saturating_mul(1_000)));
+        }
+        let parts: Vec<Stretch> = parts.into_iter().map(|(_, part, _)| part).collect();
         let mut order = None;
-        if !at_us.is_sorted_by(|a, b| a < b) {
+        if !at_ns.is_sorted_by(|a, b| a < b) {
             let ties: Vec<Option<f64>> = match tie {
-                Some(column) => values_of(&parts, column)?,
-                None => vec![None; at_us.len()],
+                Some(column) => {
+                    let blocks = Blocks::load(&parts, &[column])?;
+                    numbers(&parts, column, &blocks, |v| v).options()
+                }
+                None => vec![None; at_ns.len()],
             };
             let tie_of = |row: usize| ties[row].unwrap_or(f64::NEG_INFINITY);
-            let mut rows: Vec<usize> = (0..at_us.len()).collect();
+            let mut rows: Vec<usize> = (0..at_ns.len()).collect();
             rows.sort_by(|a, b| {
-                at_us[*a]
-                    .cmp(&at_us[*b])
+                at_ns[*a]
+                    .cmp(&at_ns[*b])
                     .then(tie_of(*a).total_cmp(&tie_of(*b)))
             });
-            let last = |pair: &[usize]| pair.len() == 1 || at_us[pair[0]] != at_us[pair[1]];
+            let last = |pair: &[usize]| pair.len() == 1 || at_ns[pair[0]] != at_ns[pair[1]];
             let rows: Vec<usize> = (0..rows.len())
                 .filter(|i| last(&rows[*i..rows.len().min(i + 2)]))
                 .map(|i| rows[i])
                 .collect();
-            at_us = rows.iter().map(|row| at_us[*row]).collect();
+            at_ns = rows.iter().map(|row| at_ns[*row]).collect();
             order = Some(rows);
         }
-        let at_ns = at_us.iter().map(|at| at.saturating_mul(1_000)).collect();
         Ok(Frame {
-            at_ns,
+            at_ns: at_ns.into(),
             parts,
             order,
         })
@@ -99,46 +118,56 @@ impl Frame {
 
     /// A numeric column; `None` for NULL.
     pub(super) fn column(&self, column: usize) -> Result<Vec<Option<f64>>> {
-        let values = values_of(&self.parts, column)?;
-        Ok(match &self.order {
-            None => values,
-            Some(rows) => rows.iter().map(|row| values[*row]).collect(),
-        })
+        let blocks = Blocks::load(&self.parts, &[column])?;
+        Ok(self.numbers(column, &blocks, |v| v).options())
     }
 
-    /// The sum of columns where all of them have a value. Shares the instants when that is everywhere.
-    pub(super) fn points(&self, columns: &[usize], scale: Scale, factor: f64) -> Result<Points> {
-        let mut sums = match columns.split_first() {
-            Some((first, _)) => self.column(*first)?,
-            None => Vec::new(),
-        };
-        for column in columns.iter().skip(1) {
-            for (sum, value) in sums.iter_mut().zip(self.column(*column)?) {
-                *sum = sum.zip(value).map(|(a, b)| a + b);
-            }
+    fn numbers(&self, column: usize, blocks: &Blocks, of: impl Fn(f64) -> f64 + Copy) -> Numbers {
+        let all = numbers(&self.parts, column, blocks, of);
+        match &self.order {
+            None => all,
+            Some(rows) => all.in_order(rows),
         }
+    }
+
+    /// The sum of columns where all of them have a value. Shares the instants when that is everywhere. The blocks hold the columns.
+    pub(super) fn points(
+        &self,
+        columns: &[usize],
+        scale: Scale,
+        factor: f64,
+        blocks: &Blocks,
+    ) -> Points {
         let scaled = |value: f64| match scale {
             Scale::NanosToSeconds => value / 1e9,
             #[allow(clippy::float_cmp)] // A constant of the table of names.
             Scale::AsIs if factor == 1.0 => value, // Keeps the payload of a NaN.
             Scale::AsIs => value * factor,
         };
-        if sums.iter().all(Option::is_some) {
-            return Ok((
-                Arc::clone(&self.at_ns),
-                sums.into_iter().flatten().map(scaled).collect(),
-            ));
-        }
-        let present = || {
-            self.at_ns
-                .iter()
-                .zip(&sums)
-                .filter_map(|(at, v)| v.map(|v| (*at, v)))
+        let Numbers { values, present } = match columns {
+            [] => return (Arc::from([]), Arc::from([])),
+            [one] => match (scale, factor) {
+                #[allow(clippy::float_cmp)]
+                (Scale::AsIs, factor) if factor == 1.0 => self.numbers(*one, blocks, |v| v),
+                _ => self.numbers(*one, blocks, scaled),
+            },
+            [first, rest @ ..] => {
+                let mut sums = self.numbers(*first, blocks, |v| v);
+                for column in rest {
+                    sums.add(self.numbers(*column, blocks, |v| v));
+                }
+                sums.values.iter_mut().for_each(|v| *v = scaled(*v));
+                sums
+            }
         };
-        Ok((
-            present().map(|(at, _)| at).collect(),
-            present().map(|(_, v)| scaled(v)).collect(),
-        ))
+        let Some(present) = present else {
+            return (Arc::clone(&self.at_ns), values.into());
+        };
+        let kept = || present.iter().enumerate().filter(|(_, p)| **p);
+        (
+            kept().map(|(i, _)| self.at_ns[i]).collect(),
+            kept().map(|(i, _)| values[i]).collect(),
+        )
     }
 
     /// About how many bytes of memory it takes.
@@ -149,23 +178,91 @@ impl Frame {
     }
 }
 
-fn values_of(parts: &[Part], column: usize) -> Result<Vec<Option<f64>>> {
-    let mut values = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
-    for part in parts {
-        for piece in blocks::column(&part.reader, column, &part.rows)? {
-            match piece.data_type() {
-                DataType::Float64 => values.extend(piece.as_primitive::<Float64Type>().iter()),
-                DataType::Int64 => {
-                    values.extend(
-                        piece
-                            .as_primitive::<Int64Type>()
-                            .iter()
-                            .map(|v| v.map(|v| v as f64)),
-                    );
-                }
-                _ => values.extend(std::iter::repeat_n(None, piece.len())),
-            }
+fn micros(piece: &ArrayRef) -> &[i64] {
+    piece.as_primitive::<TimestampMicrosecondType>().values()
+}
+
+/// Values of a column.
+struct Numbers {
+    /// Where there is none, a number without meaning.
+    values: Vec<f64>,
+    /// Where there is one; `None`: everywhere.
+    present: Option<Vec<bool>>,
+}
+
+impl Numbers {
+    fn options(self) -> Vec<Option<f64>> {
+        let values = self.values.into_iter().enumerate();
+        let present = self.present;
+        let there = |i: usize| present.as_ref().is_none_or(|present| present[i]);
+        values.map(|(i, v)| there(i).then_some(v)).collect()
+    }
+
+    fn in_order(&self, rows: &[usize]) -> Numbers {
+        Numbers {
+            values: rows.iter().map(|row| self.values[*row]).collect(),
+            present: self
+                .present
+                .as_ref()
+                .map(|p| rows.iter().map(|row| p[*row]).collect()),
         }
     }
-    Ok(values)
+
+    fn add(&mut self, other: Numbers) {
+        for (sum, value) in self.values.iter_mut().zip(&other.values) {
+            *sum += value;
+        }
+        self.present = match (self.present.take(), other.present) {
+            (Some(mut mine), Some(others)) => {
+                mine.iter_mut().zip(others).for_each(|(m, o)| *m &= o);
+                Some(mine)
+            }
+            (mine, others) => mine.or(others),
+        };
+    }
+
+    /// Adds a piece of the column.
+    fn extend(&mut self, piece: &ArrayRef, of: impl Fn(f64) -> f64) {
+        let before = self.values.len();
+        let known = match piece.data_type() {
+            DataType::Float64 => {
+                let piece = piece.as_primitive::<Float64Type>().values();
+                self.values.extend(piece.iter().map(|v| of(*v)));
+                true
+            }
+            DataType::Int64 => {
+                let piece = piece.as_primitive::<Int64Type>().values();
+                self.values.extend(piece.iter().map(|v| of(*v as f64)));
+                true
+            }
+            _ => {
+                self.values.resize(before + piece.len(), 0.0);
+                false
+            }
+        };
+        if (!known || piece.null_count() > 0) && self.present.is_none() {
+            self.present = Some(vec![true; before]);
+        }
+        if let Some(present) = &mut self.present {
+            present.extend((0..piece.len()).map(|i| known && piece.is_valid(i)));
+        }
+    }
+}
+
+fn numbers(
+    parts: &[Stretch],
+    column: usize,
+    blocks: &Blocks,
+    of: impl Fn(f64) -> f64 + Copy,
+) -> Numbers {
+    let mut all = Numbers {
+        values: Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum()),
+        present: None,
+    };
+    for part in parts {
+        for piece in blocks.column(part, column) {
+            all.extend(&piece, of);
+        }
+    }
+    all
 }

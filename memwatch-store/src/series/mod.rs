@@ -17,16 +17,19 @@ use memwatch_core::labels::METRIC_NAME;
 use memwatch_core::record::Identity;
 use memwatch_core::series::{Series, SeriesReader};
 use memwatch_core::{Labels, MatchOp, Matcher, Timestamp, Window};
+use rayon::prelude::*;
 
-use self::frame::{Frame, micros_of};
+use self::blocks::{Blocks, Stretch};
+use self::frame::{Frame, Points, micros_of};
 use self::names::{
     NAMES, Name, PAUSE_HISTOGRAMS, PAUSE_SECONDS, Part, RECORDED_PAUSE_HISTOGRAMS, pause_part,
 };
 use self::pauses::{EDGES, History};
 use self::recorded::Catalog;
 use crate::cache::{Lru, locked};
+use crate::manifest::Segment;
 use crate::schema::Table;
-use crate::segment::{SegmentReader, Wanted};
+use crate::segment::SegmentReader;
 use crate::{Result, Snapshot};
 
 /// Instants of instances kept for the next selector: those of one chunk of a backtest.
@@ -43,7 +46,8 @@ pub struct StoreSeries {
     paused: BTreeSet<Identity>,
     catalog: OnceLock<Catalog>,
     frames: Mutex<Lru<(Identity, Window), Arc<Frame>>>,
-    histories: Mutex<HashMap<Identity, Arc<History>>>,
+    /// Of every instance with pauses.
+    histories: OnceLock<HashMap<Identity, Arc<History>>>,
 }
 
 impl StoreSeries {
@@ -61,7 +65,7 @@ impl StoreSeries {
             snapshot,
             catalog: OnceLock::new(),
             frames: Mutex::new(Lru::new(FRAME_BYTES)),
-            histories: Mutex::default(),
+            histories: OnceLock::new(),
         }
     }
 
@@ -73,40 +77,118 @@ impl StoreSeries {
         Ok(self.catalog.get_or_init(|| catalog))
     }
 
-    fn history(&self, of: &Identity) -> Result<Arc<History>> {
-        if let Some(history) = locked(&self.histories).get(of) {
-            return Ok(Arc::clone(history));
-        }
-        let history = Arc::new(History::read(&self.snapshot, of)?);
-        locked(&self.histories).insert(of.clone(), Arc::clone(&history));
-        Ok(history)
+    /// What is known of all pauses of an instance; `None` when it has none.
+    fn history(&self, of: &Identity) -> Result<Option<Arc<History>>> {
+        let histories = match self.histories.get() {
+            Some(histories) => histories,
+            None => {
+                let histories = History::read_all(&self.snapshot, &self.paused)?;
+                self.histories.get_or_init(|| histories)
+            }
+        };
+        Ok(histories.get(of).map(Arc::clone))
     }
 
-    /// The readings of an instance inside of a window.
-    fn frame(&self, of: &Identity, window: Window) -> Result<Arc<Frame>> {
-        let key = (of.clone(), window);
-        if let Some(frame) = locked(&self.frames).get(&key) {
-            return Ok(frame);
+    /// The readings of some instances inside of a window, with some columns of them decoded: the missing blocks on as many threads as there
+    /// are.
+    fn frames(
+        &self,
+        of: &[&Identity],
+        window: Window,
+        columns: &[usize],
+    ) -> Result<(Vec<Arc<Frame>>, Blocks)> {
+        let known: Vec<Option<Arc<Frame>>> = {
+            let mut frames = locked(&self.frames);
+            of.iter()
+                .map(|of| frames.get(&((*of).clone(), window)))
+                .collect()
+        };
+        let missing: Vec<&Identity> = of
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(of, _)| *of)
+            .collect();
+        let found = self.stretches(&missing, window)?;
+        let mut wanted: Vec<Stretch> = found.concat();
+        wanted.extend(known.iter().flatten().flat_map(|f| &f.parts).cloned());
+        let mut columns = columns.to_vec();
+        if !missing.is_empty() {
+            columns.push(0);
+        }
+        let blocks = Blocks::load(&wanted, &columns)?;
+        let process = Table::Samples.def().index_of("process");
+        let made: Result<Vec<Arc<Frame>>> = found
+            .into_par_iter()
+            .map(|stretches| Ok(Arc::new(Frame::new(stretches, window, process, &blocks)?)))
+            .collect();
+        let made = made?;
+        let mut frames = locked(&self.frames);
+        for (of, frame) in missing.iter().zip(&made) {
+            let bytes = frame.bytes() + 128;
+            frames.put(((*of).clone(), window), Arc::clone(frame), bytes);
+        }
+        let mut made = made.into_iter();
+        let all = known
+            .into_iter()
+            .filter_map(|known| known.or_else(|| made.next()));
+        Ok((all.collect(), blocks))
+    }
+
+    /// Where the rows of some instances lie that may be inside of a window.
+    fn stretches(&self, of: &[&Identity], window: Window) -> Result<Vec<Vec<Stretch>>> {
+        if of.is_empty() {
+            return Ok(Vec::new());
         }
         let (from_us, to_us) = micros_of(window);
-        let mut stretches = Vec::new();
-        for segment in self.snapshot.segments(Table::Samples) {
-            let Some(rows) = segment.instance(of) else {
-                continue;
-            };
-            if rows.max_us < from_us || to_us < rows.min_us {
-                continue;
-            }
-            let reader = Arc::new(SegmentReader::open(&self.snapshot.shared, segment)?);
-            let found =
-                reader.rows_in(|i| (i.identity == *of).then(|| Wanted::times(from_us, to_us)));
-            stretches.extend(found.into_iter().map(|rows| (Arc::clone(&reader), rows)));
+        let places: HashMap<&Identity, usize> = of.iter().copied().zip(0..).collect();
+        let segments: Vec<&Arc<Segment>> = self
+            .snapshot
+            .segments(Table::Samples)
+            .iter()
+            .filter(|s| s.min_us <= to_us && from_us <= s.max_us)
+            .collect();
+        // Of each segment: which of the instances, and which rows.
+        let found: Result<Vec<Vec<(usize, Stretch)>>> = segments
+            .par_iter()
+            .map(|segment| {
+                let mut rows = Vec::new();
+                let wanted = segment.instance_offsets().filter_map(|(first, rows)| {
+                    let touches = rows.min_us <= to_us && from_us <= rows.max_us;
+                    let place = places.get(&rows.identity).filter(|_| touches)?;
+                    let count = usize::try_from(rows.rows).unwrap_or(0);
+                    Some((*place, rows, first..first + count))
+                });
+                let wanted: Vec<_> = wanted.collect();
+                if wanted.is_empty() {
+                    return Ok(rows);
+                }
+                let reader = Arc::new(SegmentReader::open(&self.snapshot.shared, segment)?);
+                for (place, known, all) in wanted {
+                    let whole = from_us <= known.min_us && known.max_us <= to_us;
+                    let inside = match whole {
+                        true => all,
+                        false => reader.rows_between(&all, from_us, to_us),
+                    };
+                    if !inside.is_empty() {
+                        let reader = Arc::clone(&reader);
+                        rows.push((
+                            place,
+                            Stretch {
+                                reader,
+                                rows: inside,
+                            },
+                        ));
+                    }
+                }
+                Ok(rows)
+            })
+            .collect();
+        let mut all = vec![Vec::new(); of.len()];
+        for (place, stretch) in found?.into_iter().flatten() {
+            all[place].push(stretch);
         }
-        let process = Table::Samples.def().index_of("process");
-        let frame = Arc::new(Frame::new(stretches, window, process)?);
-        let bytes = frame.bytes() + 128;
-        locked(&self.frames).put(key, Arc::clone(&frame), bytes);
-        Ok(frame)
+        Ok(all)
     }
 
     fn select_named(
@@ -154,8 +236,10 @@ impl StoreSeries {
         if name == PAUSE_SECONDS {
             for of in self.paused.iter().filter(|of| !taken.contains(*of)) {
                 let labels = label_set(name, of, None);
-                if matchers.iter().all(|m| m.matches(&labels)) {
-                    let (at_ns, values) = self.history(of)?.raw(&self.snapshot, of, window)?;
+                if matchers.iter().all(|m| m.matches(&labels))
+                    && let Some(history) = self.history(of)?
+                {
+                    let (at_ns, values) = history.raw(&self.snapshot, of, window)?;
                     found.push(Series {
                         labels,
                         at_ns,
@@ -183,18 +267,23 @@ impl StoreSeries {
             .iter()
             .filter_map(|c| def.index_of(c))
             .collect();
-        for of in self.sampled.iter().filter(|of| !taken.contains(*of)) {
-            let labels = label_set(name, of, None);
-            if !matchers.iter().all(|m| m.matches(&labels)) {
-                continue;
-            }
-            let (at_ns, values) = self.frame(of, window)?.points(&columns, entry.scale, 1.0)?;
-            found.push(Series {
-                labels,
-                at_ns,
-                values,
-            });
-        }
+        let candidates = self.sampled.iter().filter(|of| !taken.contains(*of));
+        let asked = candidates.map(|of| (of, label_set(name, of, None)));
+        let asked: Vec<(&Identity, Labels)> = asked
+            .filter(|(_, labels)| matchers.iter().all(|m| m.matches(labels)))
+            .collect();
+        let of: Vec<&Identity> = asked.iter().map(|(of, _)| *of).collect();
+        let (frames, blocks) = self.frames(&of, window, &columns)?;
+        let points: Vec<Points> = frames
+            .par_iter()
+            .map(|frame| frame.points(&columns, entry.scale, 1.0, &blocks))
+            .collect();
+        let series = asked.into_iter().zip(points);
+        found.extend(series.map(|((_, labels), (at_ns, values))| Series {
+            labels,
+            at_ns,
+            values,
+        }));
         Ok(())
     }
 
@@ -219,6 +308,7 @@ impl StoreSeries {
         };
         let name = format!("{base}{}", part.suffix());
         let taken = has_recorded(base);
+        let mut wanted: Vec<(&Identity, Vec<(usize, Labels)>)> = Vec::new();
         for of in self.paused.iter().filter(|of| !taken.contains(*of)) {
             let labels = label_set(&name, of, None);
             let candidates: Vec<(usize, Labels)> = match part {
@@ -234,26 +324,37 @@ impl StoreSeries {
             if asked.is_empty() {
                 continue;
             }
-            let readings = match self.sampled.contains(of) {
-                true => Some(self.frame(of, window)?),
-                false => None,
-            };
-            let parts: Vec<(Part, usize)> = asked.iter().map(|(edge, _)| (part, *edge)).collect();
-            let (at_ns, columns) = self.history(of)?.histogram(
-                &self.snapshot,
-                of,
-                window,
-                readings.as_deref(),
-                &parts,
-            )?;
-            for ((_, labels), values) in asked.into_iter().zip(columns) {
-                found.push(Series {
+            wanted.push((of, asked));
+        }
+        let sampled = wanted.iter().map(|(of, _)| *of);
+        let sampled: Vec<&Identity> = sampled.filter(|of| self.sampled.contains(*of)).collect();
+        // All instances' readings at once: their pages overlap.
+        let (readings, _) = self.frames(&sampled, window, &[])?;
+        let readings: HashMap<&Identity, Arc<Frame>> = sampled.into_iter().zip(readings).collect();
+        if let Some((of, _)) = wanted.first() {
+            self.history(of)?; // Read once, before several threads ask.
+        }
+        let made: Result<Vec<Vec<Series>>> = wanted
+            .into_par_iter()
+            .map(|(of, asked)| {
+                let Some(history) = self.history(of)? else {
+                    return Ok(Vec::new());
+                };
+                let parts: Vec<(Part, usize)> =
+                    asked.iter().map(|(edge, _)| (part, *edge)).collect();
+                let readings = readings.get(of).map(AsRef::as_ref);
+                let (at_ns, columns) =
+                    history.histogram(&self.snapshot, of, window, readings, &parts)?;
+                let series = asked.into_iter().zip(columns);
+                let series = series.map(|((_, labels), values)| Series {
                     labels,
                     at_ns: Arc::clone(&at_ns),
                     values: values.into(),
                 });
-            }
-        }
+                Ok(series.collect())
+            })
+            .collect();
+        found.extend(made?.into_iter().flatten());
         if base == PAUSE_HISTOGRAMS[0] {
             let mut answered: BTreeSet<Identity> = taken.union(&self.paused).cloned().collect();
             for other in RECORDED_PAUSE_HISTOGRAMS {

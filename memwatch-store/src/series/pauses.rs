@@ -4,18 +4,21 @@
 //! when there is none). What was counted before a window is kept by hour, so that no answer depends on the window asked.
 //! A pause that several origins saw counts once, as the best origin of its process saw it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use memwatch_core::record::{Identity, PauseOrigin};
 use memwatch_core::{TimeRange, Timestamp, Window};
+use rayon::prelude::*;
 
 use super::frame::{Frame, Points, micros_of};
 use super::names::Part;
+use crate::manifest::Segment;
+use crate::scan::widen;
 use crate::schema::{Table, best_origin, parse_origin};
-use crate::segment::TextColumn;
+use crate::segment::{SegmentReader, TextColumn};
 use crate::{Error, Instances, Result, Snapshot};
 
 /// The upper bounds of the histogram's buckets in nanoseconds, with their labels: 1, 2, 5 of each decade from 1 µs to 10 s, and +Inf.
@@ -101,28 +104,50 @@ pub(super) struct History {
     hours: BTreeMap<i64, HashMap<Process, Totals>>,
     /// When which process was read, in order: first and last reading. Empty without readings; readings that do not say which process
     /// they are of count only when none does.
-    timeline: Vec<(i64, i64, Process)>,
+    timeline: Vec<Run>,
 }
 
 impl History {
-    /// Reads all pauses of an instance once, and when which process was alive.
-    pub(super) fn read(snapshot: &Snapshot, of: &Identity) -> Result<History> {
-        let mut history = History {
-            best: HashMap::new(),
-            hours: BTreeMap::new(),
-            timeline: timeline(snapshot, of)?,
-        };
-        let mut by_origin: HashMap<(Process, PauseOrigin), BTreeMap<i64, Totals>> = HashMap::new();
-        for pauses in batches(snapshot, of, TimeRange::ALL)? {
-            for pause in pauses? {
-                let process = history.process_of(&pause);
-                let hours = by_origin.entry((process, pause.origin)).or_default();
-                hours
-                    .entry(pause.at_us.div_euclid(HOUR_US))
-                    .or_default()
-                    .add(pause.pause_ns);
+    /// Reads all pauses of these instances once, and when which process was alive: segments side by side, sums only are kept.
+    pub(super) fn read_all(
+        snapshot: &Snapshot,
+        of: &BTreeSet<Identity>,
+    ) -> Result<HashMap<Identity, Arc<History>>> {
+        let mut histories: HashMap<&Identity, History> = timelines(snapshot, of)?
+            .into_iter()
+            .map(|(of, timeline)| {
+                let history = History {
+                    best: HashMap::new(),
+                    hours: BTreeMap::new(),
+                    timeline,
+                };
+                (of, history)
+            })
+            .collect();
+        let segments = snapshot.segments(Table::GcPauses);
+        let counted: Result<Vec<Counted<'_>>> = segments
+            .par_iter()
+            .map(|segment| count(snapshot, segment, &histories))
+            .collect();
+        let mut by_instance: HashMap<&Identity, HashMap<(Process, PauseOrigin), Hours>> =
+            HashMap::new();
+        for ((of, process, origin, hour), totals) in counted?.into_iter().flatten() {
+            let of_instance = by_instance.entry(of).or_default();
+            let hours = of_instance.entry((process, origin)).or_default();
+            hours.entry(hour).or_default().merge(&totals);
+        }
+        for (of, by_origin) in by_instance {
+            if let Some(history) = histories.get_mut(of) {
+                history.keep_best(by_origin);
             }
         }
+        let histories = histories.into_iter();
+        Ok(histories
+            .map(|(of, history)| (of.clone(), Arc::new(history)))
+            .collect())
+    }
+
+    fn keep_best(&mut self, mut by_origin: HashMap<(Process, PauseOrigin), Hours>) {
         let processes: HashSet<Process> = by_origin.keys().map(|(process, _)| *process).collect();
         for process in processes {
             let origins = by_origin
@@ -132,16 +157,12 @@ impl History {
             let Some(best) = best_origin(origins) else {
                 continue;
             };
-            history.best.insert(process, best);
+            self.best.insert(process, best);
             for (hour, totals) in by_origin.remove(&(process, best)).unwrap_or_default() {
-                history
-                    .hours
-                    .entry(hour)
-                    .or_default()
-                    .insert(process, totals);
+                let by_process = self.hours.entry(hour).or_default();
+                by_process.insert(process, totals);
             }
         }
-        Ok(history)
     }
 
     /// Which process a pause belongs to, as the readings number them.
@@ -291,38 +312,125 @@ impl History {
     }
 }
 
-/// When which process of an instance was read.
-fn timeline(snapshot: &Snapshot, of: &Identity) -> Result<Vec<(i64, i64, Process)>> {
-    let only = Instances::Only([of.clone()].into());
-    let mut runs: Vec<(i64, i64, Process)> = Vec::new();
-    for batch in snapshot.scan(
-        Table::Samples,
-        Some(&["ts", "process"]),
-        TimeRange::ALL,
-        &only,
-    )? {
-        let batch = batch?;
-        let (Some(ts), Some(process)) = (
-            batch
-                .column(0)
-                .as_primitive_opt::<TimestampMicrosecondType>(),
-            batch.column(1).as_primitive_opt::<Int64Type>(),
-        ) else {
-            return Err(wrong_types());
+/// Sums by hour since the epoch.
+type Hours = BTreeMap<i64, Totals>;
+
+/// Sums of a segment by instance, process, origin and hour.
+type Counted<'i> = HashMap<(&'i Identity, Process, PauseOrigin, i64), Totals>;
+
+/// Counts the pauses of one segment.
+fn count<'i>(
+    snapshot: &Snapshot,
+    segment: &Arc<Segment>,
+    histories: &HashMap<&'i Identity, History>,
+) -> Result<Counted<'i>> {
+    let mut counted = Counted::new();
+    let reader = SegmentReader::open(&snapshot.shared, segment)?;
+    let schema = Table::GcPauses.schema();
+    let places = PAUSE_COLUMNS.iter();
+    let places = places.filter_map(|name| Table::GcPauses.def().index_of(name));
+    let columns: Vec<usize> = places.collect();
+    let in_order = Arc::new(schema.project(&columns)?);
+    for (first, instance) in segment.instance_offsets() {
+        let Some((of, history)) = histories.get_key_value(&instance.identity) else {
+            continue;
         };
-        for (at, process) in ts.values().iter().zip(process) {
-            match runs.last_mut() {
-                Some(last) if last.2 == process && last.1 <= *at => last.1 = *at,
-                _ => runs.push((*at, *at, process)),
+        let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
+        for batch in reader.read(&schema, &columns, std::slice::from_ref(&rows))? {
+            for pause in decode(&widen(&batch?, &in_order)?)? {
+                let hour = pause.at_us.div_euclid(HOUR_US);
+                let place = (*of, history.process_of(&pause), pause.origin, hour);
+                counted.entry(place).or_default().add(pause.pause_ns);
             }
         }
     }
+    Ok(counted)
+}
+
+const PAUSE_COLUMNS: [&str; 4] = ["ts", "pause_ns", "process", "origin"];
+
+/// When which process was read: first and last reading.
+type Run = (i64, i64, Process);
+
+/// When which process of each instance was read.
+fn timelines<'i>(
+    snapshot: &Snapshot,
+    of: &'i BTreeSet<Identity>,
+) -> Result<HashMap<&'i Identity, Vec<Run>>> {
+    let segments = snapshot.segments(Table::Samples);
+    let found: Result<Vec<Vec<(&Identity, Vec<Run>)>>> = segments
+        .par_iter()
+        .map(|segment| runs_of_segment(snapshot, segment, of))
+        .collect();
+    let mut runs: HashMap<&Identity, Vec<Run>> = of.iter().map(|of| (of, Vec::new())).collect();
+    for (of, of_segment) in found?.into_iter().flatten() {
+        runs.entry(of).or_default().extend(of_segment);
+    }
+    let timelines = runs.into_iter().map(|(of, runs)| (of, merged(runs)));
+    Ok(timelines.collect())
+}
+
+/// The runs of each instance in a segment. Row groups of one process only, which are nearly all, say so in their statistics.
+fn runs_of_segment<'i>(
+    snapshot: &Snapshot,
+    segment: &Arc<Segment>,
+    of: &'i BTreeSet<Identity>,
+) -> Result<Vec<(&'i Identity, Vec<Run>)>> {
+    let reader = SegmentReader::open(&snapshot.shared, segment)?;
+    let schema = Table::Samples.schema();
+    let Some(process) = Table::Samples.def().index_of("process") else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for (first, instance) in segment.instance_offsets() {
+        let Some(of) = of.get(&instance.identity) else {
+            continue;
+        };
+        let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
+        let mut runs: Vec<Run> = Vec::new();
+        if let Some(constant) = reader.constant(process, &rows) {
+            runs.push((instance.min_us, instance.max_us, Some(constant)));
+        } else {
+            for batch in reader.read(&schema, &[0, process], std::slice::from_ref(&rows))? {
+                let batch = batch?;
+                add_runs(&mut runs, &batch)?;
+            }
+        }
+        found.push((of, runs));
+    }
+    Ok(found)
+}
+
+fn add_runs(runs: &mut Vec<Run>, batch: &RecordBatch) -> Result<()> {
+    let ts = batch.column(0);
+    let Some(ts) = ts.as_primitive_opt::<TimestampMicrosecondType>() else {
+        return Err(wrong_types());
+    };
+    // A segment of a table without the column: no reading says which process it is of.
+    let process: Vec<Process> = match batch.columns().get(1) {
+        Some(process) => match process.as_primitive_opt::<Int64Type>() {
+            Some(process) => process.iter().collect(),
+            None => return Err(wrong_types()),
+        },
+        None => vec![None; ts.len()],
+    };
+    for (at, process) in ts.values().iter().zip(process) {
+        match runs.last_mut() {
+            Some(last) if last.2 == process && last.1 <= *at => last.1 = *at,
+            _ => runs.push((*at, *at, process)),
+        }
+    }
+    Ok(())
+}
+
+/// Runs of all segments, in order; of one process right after each other in one.
+fn merged(mut runs: Vec<Run>) -> Vec<Run> {
     if runs.iter().any(|(_, _, process)| process.is_some()) {
         runs.retain(|(_, _, process)| process.is_some());
     }
     // Segments may lie in any order of time, and overlap.
     runs.sort_unstable();
-    let mut merged: Vec<(i64, i64, Process)> = Vec::new();
+    let mut merged: Vec<Run> = Vec::new();
     for run in runs {
         match merged.last_mut() {
             Some(last) if last.2 == run.2 => last.1 = last.1.max(run.1),
@@ -330,7 +438,7 @@ fn timeline(snapshot: &Snapshot, of: &Identity) -> Result<Vec<(i64, i64, Process
         }
     }
     merged.sort_unstable_by_key(|(first, last, process)| (*last, *first, *process));
-    Ok(merged)
+    merged
 }
 
 /// The pauses of an instance inside of a range, whatever saw them.
@@ -340,8 +448,7 @@ fn batches(
     range: TimeRange,
 ) -> Result<impl Iterator<Item = Result<Vec<Pause>>> + use<>> {
     let only = Instances::Only([of.clone()].into());
-    let columns = ["ts", "pause_ns", "process", "origin"];
-    let scan = snapshot.scan(Table::GcPauses, Some(&columns), range, &only)?;
+    let scan = snapshot.scan(Table::GcPauses, Some(&PAUSE_COLUMNS), range, &only)?;
     Ok(scan.map(|batch| decode(&batch?)))
 }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use memwatch_core::record::Identity;
 use memwatch_core::series::Series;
 use memwatch_core::{Labels, Matcher, Window};
+use rayon::prelude::*;
 
-use super::frame::{Frame, Points};
+use super::blocks::{Blocks, Stretch};
+use super::frame::{Frame, Points, micros_of};
 use super::label_set;
 use super::names::{Part, Scale};
 use crate::buffer::buffer_schema;
@@ -17,7 +19,9 @@ use crate::schema::{SPARSE_HISTOGRAM, Table};
 use crate::segment::{SegmentReader, TextColumn};
 use crate::{Error, Result, Snapshot};
 
-const VALUE: &str = "value";
+fn value_column() -> usize {
+    Table::Metrics.def().index_of("value").unwrap_or_default()
+}
 
 /// Which series there are, and where their rows lie: built once, from the columns that hold names and labels.
 pub(super) struct Catalog {
@@ -76,18 +80,44 @@ impl Catalog {
         self.by_name.get(metric).map_or(&[], Vec::as_slice)
     }
 
-    fn frame(&self, series: &Recorded, window: Window) -> Result<Frame> {
-        let parts = series
-            .parts
-            .iter()
-            .map(|(reader, rows)| (Arc::clone(&self.readers[*reader]), rows.clone()));
-        Frame::new(parts, window, None)
+    /// Where the rows of a series lie that may be inside of a window.
+    fn stretches(&self, series: &Recorded, window: Window) -> Vec<Stretch> {
+        let (from_us, to_us) = micros_of(window);
+        let parts = series.parts.iter().filter_map(|(reader, rows)| {
+            let reader = &self.readers[*reader];
+            let segment = &reader.segment;
+            let touches = segment.min_us <= to_us && from_us <= segment.max_us;
+            let rows = if touches {
+                reader.rows_between(rows, from_us, to_us)
+            } else {
+                0..0
+            };
+            let reader = Arc::clone(reader);
+            (!rows.is_empty()).then_some(Stretch { reader, rows })
+        });
+        parts.collect()
     }
 
-    fn points(&self, series: &Recorded, window: Window, factor: f64) -> Result<Points> {
-        let column = Table::Metrics.def().index_of(VALUE).unwrap_or_default();
-        self.frame(series, window)?
-            .points(&[column], Scale::AsIs, factor)
+    /// The rows of some series, with their values decoded: each block once, whichever series share it.
+    fn frames(&self, series: &[&Recorded], window: Window) -> Result<(Vec<Frame>, Blocks)> {
+        let stretches: Vec<Vec<Stretch>> = series
+            .iter()
+            .map(|series| self.stretches(series, window))
+            .collect();
+        let blocks = Blocks::load(&stretches.concat(), &[0, value_column()])?;
+        let frames: Result<Vec<Frame>> = stretches
+            .into_par_iter()
+            .map(|stretches| Frame::new(stretches, window, None, &blocks))
+            .collect();
+        Ok((frames?, blocks))
+    }
+
+    fn points(&self, series: &[&Recorded], window: Window, factor: f64) -> Result<Vec<Points>> {
+        let (frames, blocks) = self.frames(series, window)?;
+        let points = frames
+            .par_iter()
+            .map(|frame| frame.points(&[value_column()], Scale::AsIs, factor, &blocks));
+        Ok(points.collect())
     }
 
     /// The samples of the series of one recorded name that `wanted` lets through, under the name `as_name`, times `factor`.
@@ -101,6 +131,7 @@ impl Catalog {
         mut wanted: impl FnMut(&Recorded) -> bool,
     ) -> Result<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
+        let mut plain: Vec<(Labels, &Recorded)> = Vec::new();
         let mut histograms: BTreeMap<(Identity, Labels), Vec<&Recorded>> = BTreeMap::new();
         for series in self.named(metric) {
             if series.sparse && metric.ends_with(Part::Bucket.suffix()) {
@@ -113,16 +144,20 @@ impl Catalog {
             }
             let labels = renamed(&series.labels, metric, as_name);
             if matchers.iter().all(|m| m.matches(&labels)) && wanted(series) {
-                let (at_ns, values) = self.points(series, window, factor)?;
-                push(
-                    &mut found,
-                    Series {
-                        labels,
-                        at_ns,
-                        values,
-                    },
-                );
+                plain.push((labels, series));
             }
+        }
+        let series: Vec<&Recorded> = plain.iter().map(|(_, series)| *series).collect();
+        let points = self.points(&series, window, factor)?;
+        for ((labels, _), (at_ns, values)) in plain.into_iter().zip(points) {
+            push(
+                &mut found,
+                Series {
+                    labels,
+                    at_ns,
+                    values,
+                },
+            );
         }
         for edges in histograms.values_mut() {
             let labels = |s: &Recorded| renamed(&s.labels, metric, as_name);
@@ -165,10 +200,7 @@ impl Catalog {
     ) -> Result<Vec<(&'a Recorded, Points)>> {
         let edge = |s: &Recorded| s.labels.get("le").parse::<f64>().unwrap_or(f64::INFINITY);
         edges.sort_by(|a, b| edge(a).total_cmp(&edge(b)));
-        let mut own = Vec::with_capacity(edges.len());
-        for series in edges.iter() {
-            own.push(self.points(series, window, 1.0)?);
-        }
+        let own = self.points(edges, window, 1.0)?;
         // A reading without any observation has no bucket, only a count.
         let base = metric.strip_suffix(Part::Bucket.suffix()).unwrap_or(metric);
         let count = format!("{base}{}", Part::Count.suffix());
@@ -176,13 +208,12 @@ impl Catalog {
             .first()
             .map(|s| renamed(&s.labels.filter(|n| n != "le"), metric, &count));
         let mut at: BTreeSet<i64> = own.iter().flat_map(|(at, _)| at.iter().copied()).collect();
-        for series in self
-            .named(&count)
-            .iter()
+        let counts = self.named(&count).iter();
+        let counts: Vec<&Recorded> = counts
             .filter(|s| Some(&s.labels) == group.as_ref())
-        {
-            at.extend(self.frame(series, window)?.at_ns.iter());
-        }
+            .collect();
+        let (frames, _) = self.frames(&counts, window)?;
+        at.extend(frames.iter().flat_map(|frame| frame.at_ns.iter()));
         let at_ns: Arc<[i64]> = at.into_iter().collect();
         let mut below = vec![0.0; at_ns.len()];
         let mut filled = Vec::with_capacity(edges.len());
