@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use memwatch_store::{Appender, Compaction, Retention, Store};
-use shared::{Promised, Random, day_of, option, push, rows, start_of};
+use shared::{Promised, Random, day_of, folder, option, push, rows, start_of};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -37,7 +37,7 @@ fn main() -> Outcome<()> {
     let (mut acknowledged, mut recovered, mut torn) = (0, 0, 0);
     let mut kill = 0;
     while kill < kills {
-        let folder = tempfile::tempdir()?;
+        let folder = folder()?;
         let mut promised = Promised::default();
         for n in 0..KILLS_PER_STORE.min(kills - kill) {
             let child_seed = random.number() >> 1;

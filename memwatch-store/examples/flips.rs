@@ -17,14 +17,14 @@ use memwatch_core::record::{
 };
 use memwatch_core::{Bytes, Nanos, TimeRange, Timestamp};
 use memwatch_store::{Instances, Snapshot, Store, Table};
-use shared::{Random, option, push};
+use shared::{Random, folder, option, push};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let flips = option("--flips").unwrap_or(10_000);
     let seed = option("--seed").unwrap_or(1);
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     fill(folder.path())?;
     let store = Store::open(folder.path())?;
     let before = everything(&store.snapshot()?)?;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use memwatch_store::{Appender, Compaction, Retention, Step, Store};
-use shared::{Promised, Random, day_of, option, push, rows, start_of};
+use shared::{Promised, Random, day_of, folder, option, push, rows, start_of};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -67,7 +67,7 @@ impl Counts {
 /// Runs one seed.
 fn one(seed: u64) -> Outcome<Counts> {
     let mut random = Random(seed);
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let root = folder.path().join("disk");
     fs::create_dir(&root)?;
     let most = if random.one_in(3) { 60 } else { 420 };

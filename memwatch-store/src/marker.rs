@@ -10,7 +10,14 @@ use crate::layout::Layout;
 use crate::manifest::FORMAT;
 use crate::{Error, Result};
 
+/// Read before all else, so that a newer format is named as such.
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)] // A name with a flipped bit is an unknown one.
 struct Marker {
     format: u32,
     created_by: String,
@@ -74,22 +81,54 @@ pub(crate) fn read(layout: &Layout) -> Result<Format> {
         }
         Err(e) => return Err(Error::io(&path, "read")(e)),
     };
-    let marker: Marker = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::damaged(&path, "the format of the store", e.to_string()))?;
-    let found = checksum(marker.format, &marker.created_by);
-    if let Some(expected) = marker.crc32c.filter(|crc| *crc != found) {
-        let expected = format!("checksum {expected}");
-        return Err(Error::damaged(&path, expected, format!("checksum {found}")));
-    }
-    if marker.format > FORMAT {
+    let bad =
+        |e: serde_json::Error| Error::damaged(&path, "the format of the store", e.to_string());
+    let FormatOnly { format } = serde_json::from_slice(&bytes).map_err(bad)?;
+    if format > FORMAT {
         return Err(Error::NewerFormat {
             path,
-            found: marker.format,
+            found: format,
             supported: FORMAT,
         });
+    }
+    let marker: Marker = serde_json::from_slice(&bytes).map_err(bad)?;
+    let found = checksum(marker.format, &marker.created_by);
+    if marker.crc32c.as_ref() != Some(&found) && (format > 1 || marker.crc32c.is_some()) {
+        let expected = format!("checksum {}", marker.crc32c.unwrap_or_default());
+        return Err(Error::damaged(&path, expected, format!("checksum {found}")));
     }
     Ok(Format {
         format: marker.format,
         created_by: marker.created_by,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        write(&layout, &Disk::default(), "memwatch 0.1.0").unwrap();
+        assert_eq!(read(&layout).unwrap().format, FORMAT);
+        let bytes = fs::read(layout.marker()).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(layout.marker(), &flipped).unwrap();
+            assert!(
+                read(&layout).is_err(),
+                "bit {bit}: {:?}",
+                String::from_utf8_lossy(&flipped)
+            );
+        }
+        // A newer one may say what it likes beside its number.
+        fs::write(layout.marker(), r#"{"format":9,"more":{}}"#).unwrap();
+        assert!(matches!(
+            read(&layout),
+            Err(Error::NewerFormat { found: 9, .. })
+        ));
+    }
 }

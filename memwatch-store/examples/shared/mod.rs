@@ -171,6 +171,14 @@ impl Promised {
     }
 }
 
+/// A new folder, in memory where the system has such: nothing here depends on the disk below, and its syncs are slow.
+pub(crate) fn folder() -> std::io::Result<tempfile::TempDir> {
+    match std::env::var_os("TMPDIR") {
+        None if std::path::Path::new("/dev/shm").is_dir() => tempfile::tempdir_in("/dev/shm"),
+        _ => tempfile::tempdir(),
+    }
+}
+
 /// The value of `--name N` on the command line.
 pub(crate) fn option(name: &str) -> Option<u64> {
     let args: Vec<String> = std::env::args().collect();

@@ -53,7 +53,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn empty() -> State {
+    pub(crate) fn empty() -> State {
         State {
             version: 0,
             segments: vec![Vec::new(); TABLES.len()],
@@ -187,29 +187,44 @@ impl State {
         let mut next = self.clone();
         next.apply(commit.clone());
         if commit.version.is_multiple_of(CHECKPOINT_EVERY) {
-            commit = Commit {
-                checkpoint: true,
-                add: next
-                    .segments
-                    .iter()
-                    .flatten()
-                    .map(|s| (**s).clone())
-                    .collect(),
-                remove: Vec::new(),
-                sources: next
-                    .sources
-                    .iter()
-                    .map(|(hash, name)| SourceIdentity {
-                        hash: *hash,
-                        name: name.clone(),
-                    })
-                    .collect(),
-                ..commit
-            };
+            commit = next.checkpoint(commit.at);
         }
         disk.create_dir(&layout.manifest())?;
         disk.write_if_absent(&layout.commit(commit.version), &encode(&commit))?;
         Ok(next)
+    }
+
+    /// Makes a commit of all that is live, whatever the commits before it said.
+    pub(crate) fn commit_whole(&self, layout: &Layout, disk: &Disk, at: String) -> Result<()> {
+        let mut next = self.clone();
+        next.version += 1;
+        disk.create_dir(&layout.manifest())?;
+        disk.write_if_absent(&layout.commit(next.version), &encode(&next.checkpoint(at)))
+    }
+
+    /// All that is live, as the commit that leads to this state.
+    fn checkpoint(&self, at: String) -> Commit {
+        Commit {
+            version: self.version,
+            at,
+            checkpoint: true,
+            add: self
+                .segments
+                .iter()
+                .flatten()
+                .map(|s| (**s).clone())
+                .collect(),
+            remove: Vec::new(),
+            sources: self
+                .sources
+                .iter()
+                .map(|(hash, name)| SourceIdentity {
+                    hash: *hash,
+                    name: name.clone(),
+                })
+                .collect(),
+            wal: self.wal,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Segments: immutable Parquet files, written in the order of their table's key.
 
 mod content;
+mod describe;
 mod encoding;
 mod instances;
 mod reader;
@@ -8,6 +9,7 @@ mod text;
 mod writer;
 
 pub(crate) use content::Content;
+pub(crate) use describe::describe;
 pub(crate) use encoding::Effort;
 pub(crate) use instances::count_instances;
 pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, check_whole, verify};

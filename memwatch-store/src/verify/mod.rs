@@ -3,10 +3,11 @@
 //! [`Store::verify`] reads every byte: all commits, of each live segment the checksums of file, row groups and footer, then every row of
 //! it (order, instances, times, statistics that queries prune by), the WAL, the files kept whole by their hash, and looks for files that belong to
 //! no commit. [`Store::repair`] copies what is damaged to `quarantine/` and takes it out of the manifest; rows in row groups that are
-//! whole stay.
+//! whole stay. A manifest that is damaged itself is made anew from the segments that are there.
 
 mod bounds;
 mod files;
+mod rebuild;
 mod repair;
 mod segment;
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Verified;
+use super::rebuild::{Rebuilt, rebuild};
+use super::{Verified, finding};
 use crate::buffer::buffer_schema;
+use crate::compaction::Compaction;
 use crate::layout::is_artifact;
-use crate::manifest::Segment;
+use crate::manifest::{Segment, State};
 use crate::scan::widen;
 use crate::schema::Table;
 use crate::segment::{Effort, SegmentReader, SegmentWriter, TextColumn};
@@ -31,8 +33,20 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
     };
     let mut writer = match Writer::open(Arc::clone(&store.shared), on_damage) {
         Ok(writer) => writer,
-        // A damaged manifest: nobody knows what is live, so nothing is moved.
-        Err(Error::Damaged { .. }) => return Ok(()),
+        // A manifest that does not read is made anew; then everything is looked at once more.
+        Err(Error::Damaged { .. }) if manifest_is_damaged(store) => {
+            let rebuilt = rebuild(&store.shared)?;
+            set_aside_commits(store, verified, rebuilt)?;
+            remove_duplicates(store)?;
+            let mut rest = store.verify()?;
+            rest.findings
+                .retain(|new| verified.findings.iter().all(|old| old.file != new.file));
+            repair(store, &mut rest)?;
+            verified.findings.append(&mut rest.findings);
+            let findings = std::mem::take(&mut verified.findings);
+            *verified = Verified { findings, ..rest };
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let live: BTreeMap<String, Arc<Segment>> = Table::all()
@@ -51,6 +65,13 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
             if let Some(gap) = &mut finding.gap {
                 gap.rows -= kept.min(gap.rows);
             }
+        } else if finding.file.starts_with("manifest/") {
+            // Older than the checkpoint from which everything was read: nobody needs it.
+            finding.set_aside = set_aside(store, &finding.file)?;
+            store
+                .shared
+                .disk
+                .remove(&store.root().join(&finding.file))?;
         } else if is_artifact(&finding.file) {
             finding.set_aside = set_aside(store, &finding.file)?;
             lost_files.push(finding.file.clone());
@@ -65,6 +86,39 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
         store.shared.disk.remove(&store.root().join(file))?;
     }
     Ok(())
+}
+
+fn manifest_is_damaged(store: &Store) -> bool {
+    matches!(
+        State::read(&store.shared.layout),
+        Err(Error::Damaged { .. })
+    )
+}
+
+/// Takes commits that do not read, and files that are no segments, out of the way.
+fn set_aside_commits(store: &Store, verified: &mut Verified, rebuilt: Rebuilt) -> Result<()> {
+    let disk = &store.shared.disk;
+    for path in &rebuilt.commits {
+        let below = finding(store.root(), Error::damaged(path, "", "")).file;
+        let aside = set_aside(store, &below)?;
+        for finding in verified.findings.iter_mut().filter(|f| f.file == below) {
+            finding.set_aside.clone_from(&aside);
+        }
+        disk.remove(path)?;
+    }
+    for (path, error) in rebuilt.files {
+        let mut finding = finding(store.root(), error);
+        finding.file = self::finding(store.root(), Error::damaged(&path, "", "")).file;
+        finding.set_aside = set_aside(store, &finding.file)?;
+        disk.remove(&path)?;
+        verified.findings.push(finding);
+    }
+    Ok(())
+}
+
+/// Merges what overlaps: a crash may have left the segments of a merge beside those that it merged.
+fn remove_duplicates(store: &Store) -> Result<()> {
+    store.compact(&Compaction::default()).map(|_| ())
 }
 
 /// A second name in `quarantine/` for a file; `None` when there is no file.

@@ -1,11 +1,12 @@
 //! Rows one after the other: acknowledged is durable and visible, and the same rows come out whichever way they went in.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memwatch_core::record::RecordSink;
 use memwatch_core::series::SeriesReader;
 use memwatch_core::{Matcher, Timestamp, Window};
-use memwatch_store::{AppendSettings, Error, Store, Table};
+use memwatch_store::{AppendSettings, Compaction, Error, Store, Table};
 use proptest::prelude::*;
 
 use crate::idempotence::{any_row, parquet_files, rows_in_files};
@@ -225,6 +226,49 @@ fn a_flipped_bit_in_the_wal_is_an_error_and_repair_keeps_the_rest() {
     let after = dump(&store.snapshot().unwrap(), Table::Metrics);
     let expected: Vec<String> = [0, 1, 3, 4].map(|n| before[n].clone()).into();
     assert_eq!(after, expected);
+}
+
+#[test]
+fn readers_miss_nothing_while_rows_move_into_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    let acknowledged = AtomicUsize::new(0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = || {
+            let mut reads = 0;
+            while !done.load(Ordering::SeqCst) || reads == 0 {
+                let before = acknowledged.load(Ordering::SeqCst);
+                // As another process: nothing is shared with the writer.
+                let store = Store::open(dir.path()).unwrap();
+                let mut rows = dump(&store.snapshot().unwrap(), Table::Metrics);
+                let found = rows.len();
+                rows.dedup();
+                assert_eq!(found, rows.len(), "rows twice");
+                assert!(found >= before, "{found} rows, {before} acknowledged");
+                reads += 1;
+            }
+        };
+        let readers = [scope.spawn(reader), scope.spawn(reader)];
+        for part in 0..4 {
+            let mut appender = store.append().unwrap();
+            for n in 0..30 {
+                let at = DAY + (part * 30 + n) * MS;
+                appender
+                    .metric(&identity(0), &metric(at, "m", "", 1.0))
+                    .unwrap();
+                appender.sync().unwrap();
+                acknowledged.fetch_add(1, Ordering::SeqCst);
+                if n % 4 == 3 {
+                    appender.flush().unwrap();
+                }
+            }
+            drop(appender);
+            store.compact(&Compaction::default()).unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+        readers.into_iter().for_each(|r| r.join().unwrap());
+    });
 }
 
 proptest! {

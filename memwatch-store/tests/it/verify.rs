@@ -175,6 +175,7 @@ fn a_missing_commit_or_marker_is_found() {
         writer.commit(&[]).unwrap();
     }
     drop(writer);
+    let before = dump_all(&store.snapshot().unwrap());
     let marker = dir.path().join("memwatch.json");
     let text = std::fs::read_to_string(&marker).unwrap();
     std::fs::write(&marker, text.replace("memwatch 0", "memwatch 9")).unwrap();
@@ -192,6 +193,50 @@ fn a_missing_commit_or_marker_is_found() {
         "{:?}",
         found.findings
     );
-    // Nobody knows what is live, so nothing is moved.
-    assert_eq!(store.repair().unwrap().findings[0].set_aside, None);
+    let rows = |store: &Store| dump_all(&store.snapshot().unwrap());
+    let repaired = store.repair().unwrap();
+    assert!(!repaired.is_whole());
+    let store = Store::open(dir.path()).unwrap();
+    assert!(store.verify().unwrap().is_whole());
+    assert_eq!(rows(&store), before);
+}
+
+#[test]
+fn a_manifest_that_does_not_read_is_made_anew() {
+    for which in ["first", "last", "all"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store_of_every_table(dir.path());
+        let mut writer = store.writer().unwrap();
+        for n in 0..3 {
+            let row = metric(DAY + n * MS, "m", "", 1.0);
+            writer.metric(&identity(0), &row).unwrap();
+            writer.commit(&[]).unwrap();
+        }
+        drop(writer);
+        let before = dump_all(&store.snapshot().unwrap());
+        let commits: Vec<u32> = match which {
+            "first" => vec![1],
+            "last" => vec![4],
+            _ => vec![1, 2, 3, 4],
+        };
+        for n in &commits {
+            flip(&dir.path().join(format!("manifest/{n:020}.json")), 77);
+        }
+        let store = Store::open(dir.path()).unwrap();
+        assert!(matches!(store.snapshot(), Err(Error::Damaged { .. })));
+        let repaired = store.repair().unwrap();
+        assert_eq!(
+            repaired.findings.len(),
+            commits.len(),
+            "{which}: {repaired:?}"
+        );
+        for finding in &repaired.findings {
+            let aside = finding.set_aside.as_ref().unwrap();
+            assert!(dir.path().join(aside).exists(), "{aside}");
+        }
+        let store = Store::open(dir.path()).unwrap();
+        let verified = store.verify().unwrap();
+        assert!(verified.is_whole(), "{which}: {:?}", verified.findings);
+        assert_eq!(dump_all(&store.snapshot().unwrap()), before, "{which}");
+    }
 }

@@ -1,0 +1,96 @@
+//! A manifest whose commits do not read, made anew from the segments that are there.
+//!
+//! A segment that a commit replaced has another name, so what is named `<id>.parquet` is what was live, but for what a crash left between a
+//! rename and its commit. Of segments that any readable commit knows the checksums are those of the commit; of others they are taken from the
+//! file as it is. Rows that are there twice go when the days that hold them are merged, which follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::layout::{Layout, SegmentPath, is_ours};
+use crate::lock::WriterLock;
+use crate::manifest::{Segment, State, decode};
+use crate::schema::Table;
+use crate::segment::describe;
+use crate::writer::sweep::list;
+use crate::{Error, Result, Shared, now};
+
+/// What a rebuild could not take over.
+#[derive(Debug, Default)]
+pub(super) struct Rebuilt {
+    /// Commits that do not read.
+    pub(super) commits: Vec<PathBuf>,
+    /// Files that are no segments, with what is wrong.
+    pub(super) files: Vec<(PathBuf, Error)>,
+}
+
+/// Makes one commit of all segments that are there. The caller sets the damaged commits aside afterwards.
+pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
+    let layout = &shared.layout;
+    let _lock = WriterLock::take(&layout.lock(), now())?;
+    let mut rebuilt = Rebuilt::default();
+    let mut state = State::empty();
+    let mut known: BTreeMap<SegmentPath, Segment> = BTreeMap::new();
+    for path in list(&layout.manifest())? {
+        let name = path.file_name().and_then(|n| n.to_str());
+        let Some(version) = name.and_then(Layout::commit_version) else {
+            continue;
+        };
+        state.version = state.version.max(version);
+        match fs::read(&path)
+            .map_err(Error::io(&path, "read"))
+            .and_then(|bytes| decode(&path, &bytes))
+        {
+            Ok(commit) => {
+                state.wal = state.wal.max(commit.wal);
+                let sources = commit.sources.into_iter();
+                state.sources.extend(sources.map(|s| (s.hash, s.name)));
+                known.extend(commit.add.into_iter().map(|s| (s.path.clone(), s)));
+            }
+            Err(error @ Error::NewerFormat { .. }) => return Err(error),
+            Err(_) => rebuilt.commits.push(path),
+        }
+    }
+    for (path, place) in there(layout)? {
+        let segment =
+            match known.remove(&path) {
+                Some(segment) => Ok(segment),
+                // Nothing vouches for these bytes, and the library panics on some.
+                None => catch_unwind(AssertUnwindSafe(|| describe(shared, &path))).unwrap_or_else(
+                    |_| Err(Error::damaged(&place, "a segment", "bytes that are none")),
+                ),
+            };
+        match segment {
+            Ok(segment) => state.segments[path.table.index()].push(Arc::new(segment)),
+            Err(error) => rebuilt.files.push((place, error)),
+        }
+    }
+    state.commit_whole(layout, &shared.disk, now().to_string())?;
+    Ok(rebuilt)
+}
+
+/// The files that are named as segments.
+fn there(layout: &Layout) -> Result<BTreeSet<(SegmentPath, PathBuf)>> {
+    let mut found = BTreeSet::new();
+    for table in Table::all() {
+        for folder in list(&layout.table(table))? {
+            if !folder.is_dir() {
+                continue;
+            }
+            for place in list(&folder)? {
+                let name = place.file_name().and_then(|n| n.to_str());
+                let below = place.strip_prefix(layout.root()).unwrap_or(&place);
+                let below = below.to_string_lossy().replace('\\', "/");
+                if name.is_some_and(is_ours)
+                    && let Some(path) = SegmentPath::parse(&below)
+                {
+                    found.insert((path, place));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
