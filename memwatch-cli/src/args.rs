@@ -349,8 +349,9 @@ pub struct RetainArgs {
 Examples:
   memwatch check rules.toml
   memwatch check rules.toml data/
+  memwatch check --functions
 
-With data also: metrics that it does not have, windows shorter than two sampling intervals.
+With data also: metrics, labels and values that it does not have, windows shorter than two sampling intervals.
 Exit: 0 nothing found (hints aside), 1 problems, 2 it failed.")]
 pub struct CheckArgs {
     /// Rules in TOML, or Prometheus' YAML (.yml, .yaml)

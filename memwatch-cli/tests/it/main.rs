@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)] // A test that is skipped says so.
 
 pub(crate) mod backtest;
+mod check;
 mod corpus;
 mod diff;
 mod export;

@@ -126,3 +126,81 @@ fn what_is_wrong_exits_with_2_and_words() {
         run.err
     );
 }
+
+#[test]
+fn promql_answers_in_the_bytes_of_prometheus_api() {
+    let root = tempfile::tempdir().unwrap();
+    recording::write(root.path());
+    memwatch(root.path(), &["ingest", "api"]).ended(0);
+    let at = "2026-11-23T05:03:10.250Z";
+    let ask = |expr: &str, more: &[&str]| {
+        let mut args = vec!["query", "--promql", expr, "--format", "json", "--to", at];
+        args.extend_from_slice(more);
+        memwatch(root.path(), &args)
+    };
+    let range = ["--from", "2026-11-23T05:03:09.250Z", "--step", "500ms"];
+    let cases: [(&str, &[&str], &str); 6] = [
+        (
+            "vector(1e-7)",
+            &[],
+            r#"{"resultType":"vector","result":[{"metric":{},"value":[1795410190.250,"1e-07"]}]}"#,
+        ),
+        (
+            "1e21",
+            &[],
+            r#"{"resultType":"scalar","result":[1795410190.250,"1e+21"]}"#,
+        ),
+        (
+            r#""a\"b""#,
+            &[],
+            r#"{"resultType":"string","result":[1795410190.250,"a\"b"]}"#,
+        ),
+        ("nothing", &[], r#"{"resultType":"vector","result":[]}"#),
+        (
+            "label_replace(vector(-0), \"b\", \"x\", \"\", \"\")",
+            &range,
+            r#"{"resultType":"matrix","result":[{"metric":{"b":"x"},"values":[[1795410189.250,"-0"],[1795410189.750,"-0"],[1795410190.250,"-0"]]}]}"#,
+        ),
+        (
+            "1 / 0",
+            &range,
+            r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1795410189.250,"+Inf"],[1795410189.750,"+Inf"],[1795410190.250,"+Inf"]]}]}"#,
+        ),
+    ];
+    for (expr, more, data) in cases {
+        let run = ask(expr, more).ended(0);
+        assert_eq!(
+            run.out,
+            format!("{{\"status\":\"success\",\"data\":{data}}}\n"),
+            "{expr}"
+        );
+    }
+    let run = ask("quantile(2, vector(1))", &[]).ended(0);
+    assert!(
+        run.out.ends_with("},\"warnings\":[\"PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)\"]}\n"),
+        "{}",
+        run.out
+    );
+    // Failures, too: in the same shape, with the exit code of a failure.
+    for (expr, more, error) in [
+        (
+            "rat(x)",
+            &[][..],
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:1: parse error: unknown function with name \"rat\""}"#,
+        ),
+        (
+            "topk(NaN, vector(1))",
+            &[],
+            r#"{"status":"error","errorType":"execution","error":"Parameter value is NaN"}"#,
+        ),
+        (
+            "\"text\"",
+            &range,
+            r#"{"status":"error","errorType":"execution","error":"invalid expression type \"string\" for range query, must be Scalar or instant Vector"}"#,
+        ),
+    ] {
+        let run = ask(expr, more).ended(2);
+        assert_eq!(run.out, format!("{error}\n"), "{expr}");
+        assert!(run.err.starts_with("error: "), "{}", run.err);
+    }
+}

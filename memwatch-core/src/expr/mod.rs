@@ -21,6 +21,8 @@ pub mod fuzz;
 mod hash;
 mod history;
 mod lex;
+#[cfg(test)]
+mod messages;
 mod options;
 mod parse;
 mod print;

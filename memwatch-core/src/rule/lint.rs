@@ -1,11 +1,13 @@
 //! What is allowed in a rule file and yet probably not meant.
 
+mod labels;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::expr::{
-    AtModifier, EvalOptions, Expr, Node, NodeKind, TimeShift, Value, VectorSelector, evaluate,
+    AtModifier, EvalOptions, Expr, Node, NodeKind, Span, TimeShift, Value, VectorSelector, evaluate,
 };
 use crate::incident::INCIDENT_KINDS;
 use crate::labels::METRIC_NAME;
@@ -105,9 +107,14 @@ impl Linter<'_> {
 
     /// The bytes of the file where a node of a rule's expression stands; the rule itself when the expression is not there as it is.
     fn span(&self, rule: &Rule, node: &Node) -> Range<usize> {
+        self.bytes(rule, node.span)
+    }
+
+    /// The same of any part of the expression.
+    fn bytes(&self, rule: &Rule, span: Span) -> Range<usize> {
         let position = rule.position();
         match position.expr {
-            Some(start) => start + node.span.start..start + node.span.end,
+            Some(start) => start + span.start..start + span.end,
             None => position.rule..position.rule,
         }
     }
@@ -149,12 +156,16 @@ impl Linter<'_> {
         let (selector, range) = match &node.kind {
             NodeKind::Selector(selector) => (selector, None),
             NodeKind::Range { selector, range } => (selector, Some(*range)),
+            NodeKind::Aggregate(aggregate) => {
+                return self.unknown_groups(rule, node, aggregate, key);
+            }
             _ => return Ok(()),
         };
         self.missing_quantile(selector, &span, key);
         if self.unknown_metric(selector, &span, key) {
             return Ok(());
         }
+        self.unknown_labels(rule, node, selector, key)?;
         if let (Some(range), Some(data), None) = (range, self.data, when.at)
             && let Some(interval) = sampling_interval(data, selector)?
             && range.0 < interval.0.saturating_mul(2)
@@ -177,12 +188,9 @@ impl Linter<'_> {
         let Some(names) = &self.names else {
             return false;
         };
-        let name = selector.name.as_deref().or_else(|| {
-            selector.alternatives.first()?.iter().find_map(|m| {
-                (m.name() == METRIC_NAME && m.op() == MatchOp::Equal).then(|| m.value())
-            })
-        });
-        let Some(name) = name else { return false };
+        let Some(name) = metric_name(selector) else {
+            return false;
+        };
         let recorded: BTreeSet<&str> = self
             .file
             .groups
@@ -300,6 +308,17 @@ impl Linter<'_> {
             }
         }
     }
+}
+
+/// The metric that a selector names.
+fn metric_name(selector: &VectorSelector) -> Option<&str> {
+    selector.name.as_deref().or_else(|| {
+        selector
+            .alternatives
+            .first()?
+            .iter()
+            .find_map(|m| (m.name() == METRIC_NAME && m.op() == MatchOp::Equal).then(|| m.value()))
+    })
 }
 
 /// The median distance of the samples that a selector finds at the end of the data.
