@@ -4,6 +4,7 @@ mod diff;
 mod export;
 mod notify;
 mod replay;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use diff::{BudgetArgs, DiffArgs, DiffFormat};
 pub use export::ExportArgs;
 pub use notify::NotifyArgs;
 pub use replay::{ReplayArgs, TruthArgs};
+pub use tune::TuneArgs;
 
 /// The flight recorder and rule laboratory for Go memory.
 #[derive(Debug, Parser)]
@@ -55,6 +57,8 @@ pub enum Command {
     Diff(Box<DiffArgs>),
     /// Cut a test for promtool out of a recording
     Export(Box<ExportArgs>),
+    /// Look for better settings of alert rules
+    Tune(Box<TuneArgs>),
 }
 
 /// Where the data is.

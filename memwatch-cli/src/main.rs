@@ -29,6 +29,7 @@ fn main() -> std::process::ExitCode {
         Command::Backtest(args) => commands::backtest::run(args, &mut out),
         Command::Diff(args) => commands::diff::run(args, &mut out),
         Command::Export(args) => commands::export::run(args, &mut out),
+        Command::Tune(args) => commands::tune::run(args, &mut out),
     };
     let result = result.and_then(|answer| out.flush().map(|()| answer).map_err(Into::into));
     exit::code(result, out.is_closed())

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod report;
 pub mod retain;
 pub mod truth;
+pub mod tune;
 pub mod verify;
 
 use std::time::{SystemTime, UNIX_EPOCH};

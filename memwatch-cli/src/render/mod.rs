@@ -14,11 +14,14 @@ pub mod json;
 pub mod junit;
 pub mod notifications;
 pub mod notifications_json;
+pub mod patch;
 pub mod promql;
 pub mod rows;
 pub mod score;
 pub mod score_json;
 pub mod table;
+pub mod tune;
+pub mod tune_json;
 pub mod upkeep;
 
 use std::borrow::Cow;

@@ -304,7 +304,7 @@ fn incidents_are_marked_on_the_command_line() {
             .ended(0)
             .out,
     );
-    assert_eq!(found["incidents"][0]["id"], "api/heap_step/1");
+    assert_eq!(found["incidents"][0]["id"], "heap_step@api");
     assert_eq!(found["incidents"][0]["detected_by"][0], "HeapLarge");
     assert_eq!(found["score"]["services"], serde_json::json!(["api"]));
     assert_eq!(found["score"]["severities"][0]["severity"], "P2");

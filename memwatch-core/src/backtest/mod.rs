@@ -18,6 +18,7 @@ mod score;
 mod sightings;
 #[cfg(test)]
 mod tests;
+mod tune;
 mod warm_up;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,10 @@ pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, LeadTime, Reference, Score, Scored};
+pub use tune::{
+    Figures, HeatMap, Knob, LEAST_INCIDENTS, Point, RuleTuned, Setting, Tune, Tuned, Tuning,
+    WalkForward,
+};
 pub use warm_up::BaselineMemory;
 
 pub(crate) use plan::{could_read, reads_alerts};
@@ -197,22 +202,30 @@ impl<'r> Backtest<'r> {
         self
     }
 
-    /// Evaluates the rules over `reader`, and scores their alerts.
-    ///
-    /// # Errors
-    /// When no range was given, or the data cannot be read. A rule that cannot be evaluated is no error: it is told in the outcome.
-    pub fn run(&self, reader: &dyn SeriesReader) -> Result<Outcome> {
-        let range = self.range.filter(|r| !r.is_empty()).ok_or(Error::Value {
+    fn whole_range(&self) -> Result<TimeRange> {
+        self.range.filter(|r| !r.is_empty()).ok_or(Error::Value {
             expected: "a range of time to evaluate",
             found: "none".to_owned(),
-        })?;
-        let options = EvalOptions {
+        })
+    }
+
+    fn options(&self) -> EvalOptions {
+        EvalOptions {
             lookback: self.lookback,
             stale_after: self.stale_after,
             // As Prometheus: its default is the evaluation interval of groups that give none.
             subquery_step: self.interval,
             ..EvalOptions::default()
-        };
+        }
+    }
+
+    /// Evaluates the rules over `reader`, and scores their alerts.
+    ///
+    /// # Errors
+    /// When no range was given, or the data cannot be read. A rule that cannot be evaluated is no error: it is told in the outcome.
+    pub fn run(&self, reader: &dyn SeriesReader) -> Result<Outcome> {
+        let range = self.whole_range()?;
+        let options = self.options();
         let replayed = replay::replay(
             self.rules,
             range,

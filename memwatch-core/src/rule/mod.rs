@@ -20,6 +20,7 @@ pub use lint::{Finding, Level, LintData, lint};
 pub use model::{
     AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Scale, Settings, TuneRange,
 };
+pub use toml::{NewSetting, SettingChange, with_settings};
 
 impl RuleFile {
     /// Reads a rule file: YAML when its name ends in `.yml` or `.yaml`, else TOML. `file` is its name for messages.

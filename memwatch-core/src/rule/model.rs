@@ -156,7 +156,7 @@ pub struct AlertingRule {
     pub annotations: Vec<(Arc<str>, Template)>,
     /// Values of the `$name`s in the expression.
     pub params: BTreeMap<String, f64>,
-    /// Which values `tune` tries.
+    /// Which values `tune` tries: of parameters by their names, of `for` and `keep_firing_for` in seconds.
     pub tune: BTreeMap<String, TuneRange>,
     /// Incident kinds that it is meant to catch; empty when it does not say.
     pub detects: Vec<Arc<str>>,
@@ -240,7 +240,7 @@ pub enum Scale {
 }
 
 impl TuneRange {
-    /// The values, in order.
+    /// The values, in order. Those between the ends are rounded to four digits, so that what is tried is what is written.
     #[must_use]
     pub fn values(&self) -> Vec<f64> {
         match self {
@@ -255,11 +255,18 @@ impl TuneRange {
                     let share = i as f64 / (*steps as f64 - 1.0).max(1.0);
                     match scale {
                         _ if i + 1 == *steps => *to,
-                        Scale::Linear => from + (to - from) * share,
-                        Scale::Log => from * (to / from).powf(share),
+                        _ if i == 0 => *from,
+                        Scale::Linear => rounded(from + (to - from) * share),
+                        Scale::Log => rounded(from * (to / from).powf(share)),
                     }
                 })
                 .collect(),
         }
     }
+}
+
+/// To four digits.
+fn rounded(value: f64) -> f64 {
+    // The nearest number that has four digits is what its text reads as.
+    format!("{value:.3e}").parse().unwrap_or(value)
 }

@@ -19,5 +19,6 @@ pub use reference::Reference;
 pub use scored::{Detection, IncidentOutcome, Scored};
 pub use timing::LeadTime;
 
-pub(super) use matching::Truth;
+pub(super) use figures::{f_measure, share};
+pub(super) use matching::{Matching, Truth, firings};
 pub(super) use scored::{ScoredRule, score};

@@ -44,7 +44,7 @@ pub struct Scored {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct IncidentOutcome {
-    /// What users call it: `service/kind/n`, the n-th of its kind in its service.
+    /// What users call it: `kind@service`, with `#n` for the n-th where there are several.
     pub id: Arc<str>,
     /// The incident.
     pub incident: Incident,
@@ -161,20 +161,22 @@ fn severity(labels: &Labels) -> Arc<str> {
 
 /// The incidents, each with an id.
 fn with_ids(matching: &Matching<'_>) -> Vec<IncidentOutcome> {
-    let mut counts: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-    matching
-        .incidents
-        .iter()
-        .map(|incident| {
-            let count = counts
-                .entry((&incident.service, &incident.kind))
-                .or_default();
-            *count += 1;
-            IncidentOutcome {
-                id: format!("{}/{}/{count}", incident.service, incident.kind).into(),
-                incident: (*incident).clone(),
-                detected_by: Vec::new(),
-            }
+    let same = |a: &Incident, b: &Incident| a.service == b.service && a.kind == b.kind;
+    let all = &matching.incidents;
+    let id = |i: usize| {
+        let incident = all[i];
+        let count = |among: &[&Incident]| among.iter().filter(|o| same(o, incident)).count();
+        let name = format!("{}@{}", incident.kind, incident.service);
+        match count(all) {
+            1 => name,
+            _ => format!("{name}#{}", count(&all[..=i])),
+        }
+    };
+    (0..all.len())
+        .map(|i| IncidentOutcome {
+            id: id(i).into(),
+            incident: all[i].clone(),
+            detected_by: Vec::new(),
         })
         .collect()
 }
@@ -528,7 +530,7 @@ mod tests {
         );
         assert!(random.hit < 1.0, "{random:?}");
         let ids: Vec<_> = found.incidents.iter().map(|i| &*i.id).collect();
-        assert_eq!(ids, ["a/heap_leak/1", "a/heap_step/1"]);
+        assert_eq!(ids, ["heap_leak@a", "heap_step@a"]);
     }
 
     #[test]

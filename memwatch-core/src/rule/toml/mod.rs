@@ -1,5 +1,6 @@
 //! Rule files in TOML.
 
+mod edit;
 mod notify;
 mod rules;
 mod table;
@@ -12,6 +13,8 @@ use super::error::{Fault, RuleError};
 use super::model::{RuleFile, Settings};
 use super::parse_stale_after;
 use table::{Fields, Source};
+
+pub use edit::{NewSetting, SettingChange, with_settings};
 
 /// Reads a rule file; `file` is its name for messages.
 pub(super) fn read(file: &str, text: &str) -> Result<RuleFile, RuleError> {

@@ -228,6 +228,20 @@ fn tune(
 ) -> BTreeMap<String, TuneRange> {
     let mut ranges = BTreeMap::new();
     for ((name, span), value) in fields.entries("tune", "a table of parameters and ranges") {
+        if matches!(name, "for" | "keep_firing_for") {
+            let of = format!("{}: `tune.{name}`", fields.of);
+            match durations(source, value, of) {
+                Some(range) => {
+                    ranges.insert(name.to_owned(), range);
+                }
+                None => fields.wrong(
+                    &format!("tune.{name}"),
+                    value,
+                    "an array of durations like [\"5s\", \"1m\"] or a range like { from = \"5s\", to = \"1m\", steps = 5 }",
+                ),
+            }
+            continue;
+        }
         if !params.contains_key(name) {
             let help = closest(name, params.keys().map(String::as_str))
                 .map(|near| format!("did you mean `{near}`?"));
@@ -254,6 +268,33 @@ fn tune(
         }
     }
     ranges
+}
+
+/// The values of `for` or `keep_firing_for` that are tried, in seconds.
+fn durations(source: &Source<'_>, value: &Spanned<DeValue<'_>>, of: String) -> Option<TuneRange> {
+    match value.get_ref() {
+        DeValue::Array(array) => {
+            let seconds = |v: &Spanned<DeValue<'_>>| {
+                let text = v.get_ref().as_str()?;
+                Nanos::parse(text).map(Nanos::as_seconds)
+            };
+            let values: Option<Vec<f64>> = array.iter().map(seconds).collect();
+            values.filter(|v| !v.is_empty()).map(TuneRange::Values)
+        }
+        DeValue::Table(table) => {
+            let mut fields = Fields::new(source, table, of, value.span());
+            let (from, to) = (fields.duration("from")?, fields.duration("to")?);
+            let steps = fields.count("steps").unwrap_or(5);
+            fields.finish();
+            (from < to && steps >= 2).then(|| TuneRange::Steps {
+                from: from.as_seconds(),
+                to: to.as_seconds(),
+                steps,
+                scale: Scale::Linear,
+            })
+        }
+        _ => None,
+    }
 }
 
 fn array(value: &Spanned<DeValue<'_>>) -> Option<Vec<f64>> {
