@@ -34,13 +34,11 @@ pub fn check(
     diff: &Diff,
 ) -> anyhow::Result<Vec<Budget>> {
     let mut found = Vec::new();
-    let shares: [(&'static str, Option<f64>, fn(&Outcome) -> Option<f64>); 2] = [
-        ("min-recall", args.min_recall, recall),
-        ("min-precision", args.min_precision, precision),
-    ];
-    for (name, limit, share) in shares {
-        let Some(limit) = limit else { continue };
-        found.push(least(name, limit, old, new, share)?);
+    if let Some(limit) = args.min_recall {
+        found.push(least("min-recall", limit, old, new, recall)?);
+    }
+    if let Some(limit) = args.min_precision {
+        found.push(least("min-precision", limit, old, new, precision)?);
     }
     if let Some(limit) = args.max_pages_per_week {
         found.push(pages(limit, &args.page_receiver, old, new)?);

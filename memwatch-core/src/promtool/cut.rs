@@ -558,7 +558,7 @@ impl<'a> Cutting<'a> {
                 let known = firing
                     .iter()
                     .all(|a| a.fired_at == at || a.annotations.is_empty());
-                known.then(|| Check {
+                known.then_some(Check {
                     at: Nanos(at.0),
                     alert: name,
                     expected: firing,

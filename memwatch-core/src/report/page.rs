@@ -175,9 +175,9 @@ impl<'a> Pages<'a> {
             pages.push(page);
         }
         let slots: Vec<Slots> = pages.iter().map(|p| self.slots(p)).collect();
-        let slot_of: Vec<Box<dyn Fn(&str) -> Arc<str> + '_>> = slots
+        let slot_of: Vec<_> = slots
             .iter()
-            .map(|s| Box::new(|instance: &str| s.of(instance)) as Box<dyn Fn(&str) -> Arc<str>>)
+            .map(|s| |instance: &str| s.of(instance))
             .collect();
         let viewers: Vec<rules::Viewer<'_>> = pages
             .iter()

@@ -137,8 +137,8 @@ pub(super) fn read(
                     }
                     Kind::Rate => {
                         let before = rates.entry((index, series.labels.clone()));
-                        let mut before = before.or_insert((i64::MIN, 0.0));
-                        draw_rate(&mut before, inside(&series, window), line, axis);
+                        let before = before.or_insert((i64::MIN, 0.0));
+                        draw_rate(before, inside(&series, window), line, axis);
                     }
                 }
             }

@@ -104,14 +104,11 @@ impl<'a> Bounds<'a> {
 }
 
 /// All values lie between two bounds, as far as these are known.
-fn between<T: PartialOrd>(
+fn between<T: PartialOrd + Copy>(
     values: impl Iterator<Item = T>,
     least: Option<T>,
     most: Option<T>,
-) -> bool
-where
-    T: Copy,
-{
+) -> bool {
     let mut values = values;
     values.all(|v| {
         // NaN is in no order and in no bounds.

@@ -194,7 +194,7 @@ impl Runner {
         let lists: Vec<_> = selectors.iter().flat_map(|s| &s.alternatives).collect();
         let needed = self.unsupported.iter().find(|(labels, _)| {
             let selects = |list: &&Vec<_>| list.iter().all(|m: &crate::Matcher| m.matches(labels));
-            lists.iter().any(|list| selects(list))
+            lists.iter().any(selects)
         });
         match needed {
             Some((_, feature)) => format!("unsupported feature: {feature}"),
