@@ -287,10 +287,12 @@ impl Reads {
 fn joined(reads: Vec<Reads>, found: Vec<Vec<Series>>) -> HashMap<String, Entry> {
     let mut instants: HashMap<Join, Arc<[i64]>> = HashMap::new();
     let mut gone: HashMap<(*const i64, i64), usize> = HashMap::new();
-    type Both = (Labels, Option<(Series, usize)>, Option<Series>, Arc<[i64]>);
+    /// A series that is known, and how many of its first samples are no longer needed.
+    type Kept = Option<(Series, usize)>;
+    type Both = (Labels, Kept, Option<Series>, Arc<[i64]>);
     let mut plans: Vec<(String, Window, Vec<Both>)> = Vec::with_capacity(reads.len());
     for (read, found) in reads.into_iter().zip(found) {
-        let mut both: BTreeMap<Labels, (Option<(Series, usize)>, Option<Series>)> = BTreeMap::new();
+        let mut both: BTreeMap<Labels, (Kept, Option<Series>)> = BTreeMap::new();
         let after = read.wished.after.0;
         for series in read.known.series {
             let dropped = *gone

@@ -289,8 +289,7 @@ impl Evaluator<'_> {
         let mut val = self.eval_node(node, steps)?;
         let annotations = self.annotations.borrow();
         session.put(
-            number,
-            steps,
+            (number, steps),
             self.expr,
             node,
             &mut val,

@@ -271,8 +271,7 @@ impl Session {
     /// Keeps the result of a part for its other uses; `used`: whether this was one of them.
     pub(super) fn put(
         &self,
-        number: usize,
-        steps: Steps,
+        part: (usize, Steps),
         expr: &Expr,
         node: &Node,
         val: &mut Val,
@@ -290,12 +289,12 @@ impl Session {
             annotations: annotations.to_vec(),
             text: text_of(expr, node).to_owned(),
             start: node.span.start,
-            left: self.most_uses[number] - usize::from(used),
+            left: self.most_uses[part.0] - usize::from(used),
         };
         let mut round = self.round();
         round.computed += 1;
         round.values += kept.val.cells();
-        if let Some(old) = round.kept.insert((number, steps), kept) {
+        if let Some(old) = round.kept.insert(part, kept) {
             round.values -= old.val.cells();
         }
     }

@@ -147,8 +147,7 @@ impl Frame {
         let Numbers { values, present } = match columns {
             [] => return (Arc::from([]), Arc::from([])),
             [one] => match (scale, factor) {
-                #[allow(clippy::float_cmp)]
-                (Scale::AsIs, factor) if factor == 1.0 => self.numbers(*one, blocks, |v| v),
+                (Scale::AsIs, 1.0) => self.numbers(*one, blocks, |v| v),
                 _ => self.numbers(*one, blocks, scaled),
             },
             [first, rest @ ..] => {

@@ -358,12 +358,12 @@ fn timelines<'i>(
     of: &'i BTreeSet<Identity>,
 ) -> Result<HashMap<&'i Identity, Vec<Run>>> {
     let segments = snapshot.segments(Table::Samples);
-    let found: Result<Vec<Vec<(&Identity, Vec<Run>)>>> = segments
+    let found = segments
         .par_iter()
         .map(|segment| runs_of_segment(snapshot, segment, of))
-        .collect();
+        .collect::<Result<Vec<_>>>()?;
     let mut runs: HashMap<&Identity, Vec<Run>> = of.iter().map(|of| (of, Vec::new())).collect();
-    for (of, of_segment) in found?.into_iter().flatten() {
+    for (of, of_segment) in found.into_iter().flatten() {
         runs.entry(of).or_default().extend(of_segment);
     }
     let timelines = runs.into_iter().map(|(of, runs)| (of, merged(runs)));

@@ -21,6 +21,9 @@ use super::setting::{Grid, Knob, Setting};
 use super::split::{Reach, Split, split};
 use super::track::{Ground, Track};
 
+/// When processes were recorded.
+type Alive = BTreeMap<Who, Spans>;
+
 /// With fewer incidents to train on there is nothing to choose by.
 pub const LEAST_INCIDENTS: usize = 5;
 /// More combinations than this of one rule are a slip in a range.
@@ -432,7 +435,7 @@ impl<'r> Tune<'r> {
         range: TimeRange,
         reader: &dyn SeriesReader,
         truth: &Truth<'_>,
-    ) -> Result<(Vec<Vec<Track>>, BTreeMap<Who, Spans>)> {
+    ) -> Result<(Vec<Vec<Track>>, Alive)> {
         let file = with_variants(self.backtest.rules, subjects, settings);
         let replayed = replay::replay(
             &file,
