@@ -4,6 +4,7 @@ mod diff;
 mod export;
 mod notify;
 mod replay;
+mod robustness;
 mod tune;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use diff::{BudgetArgs, DiffArgs, DiffFormat};
 pub use export::ExportArgs;
 pub use notify::NotifyArgs;
 pub use replay::{ReplayArgs, TruthArgs};
+pub use robustness::RobustnessArgs;
 pub use tune::TuneArgs;
 
 /// The flight recorder and rule laboratory for Go memory.
@@ -404,6 +406,11 @@ pub struct BacktestArgs {
     pub truth: TruthArgs,
     #[command(flatten)]
     pub notify: NotifyArgs,
+    #[command(flatten)]
+    pub robustness: RobustnessArgs,
+    /// Says why an alert fired (its id), or how near each rule came to an incident (kind@service, or kind@service#2), instead of the report
+    #[arg(long, value_name = "ID")]
+    pub explain: Option<String>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,

@@ -1,7 +1,8 @@
 //! `memwatch backtest`.
 
 use anyhow::bail;
-use memwatch_core::backtest::Outcome;
+use memwatch_core::backtest::{Addressed, Backtest, Outcome, find};
+use memwatch_core::series::SeriesReader;
 
 use super::replay::Replay;
 use super::{check, notify, report, say};
@@ -9,27 +10,35 @@ use crate::args::{BacktestArgs, BacktestFormat, FailOn};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
 use crate::render::table::Style;
-use crate::render::{Output, backtest, backtest_json, junit};
+use crate::render::{self, Output, backtest_json, explain_json, junit};
 
 /// Runs the command.
 pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let file = check::load(&args.rules)??;
     let told = notify::notifications(&args.notify, &file)?;
     let replay = Replay::open(&args.replay, &args.truth)?;
-    let outcome = replay
-        .backtest(&file)
-        .notifications(told)
-        .run(&replay.snapshot.series())?;
+    let backtest = replay.backtest(&file).notifications(told);
+    let series = replay.snapshot.series();
+    let outcome = backtest.run(&series)?;
+    let robustness = match args.robustness.disturbance() {
+        Some(disturbance) => Some(backtest.robustness(&series, disturbance, &outcome)?),
+        None => None,
+    };
     let shown = Shown {
         rules_path: &args.rules,
         data_path: &replay.data,
         file: &file,
         outcome: &outcome,
         data_commit: replay.snapshot.version(),
+        robustness: robustness.as_ref(),
     };
+    if let Some(id) = &args.explain {
+        explain(args, &backtest, &series, &shown, id, out)?;
+        return Ok(Answer::Done);
+    }
     match args.format {
-        BacktestFormat::Table => backtest::text(out, &shown, Style::Plain)?,
-        BacktestFormat::Markdown => backtest::text(out, &shown, Style::Markdown)?,
+        BacktestFormat::Table => render::backtest::text(out, &shown, Style::Plain)?,
+        BacktestFormat::Markdown => render::backtest::text(out, &shown, Style::Markdown)?,
         BacktestFormat::Json => backtest_json::document(out, &shown)?,
         BacktestFormat::Ndjson => backtest_json::lines(out, &shown)?,
     }
@@ -46,6 +55,39 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
         );
     }
     answer(args, &outcome)
+}
+
+/// Says why an alert fired, or how near each rule came to an incident.
+fn explain(
+    args: &BacktestArgs,
+    backtest: &Backtest<'_>,
+    series: &dyn SeriesReader,
+    shown: &Shown<'_>,
+    id: &str,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let style = match args.format {
+        BacktestFormat::Table => Some(Style::Plain),
+        BacktestFormat::Markdown => Some(Style::Markdown),
+        BacktestFormat::Json | BacktestFormat::Ndjson => None,
+    };
+    let found = find(shown.outcome, id).map_err(|why| anyhow::anyhow!("--explain {id}: {why}"))?;
+    match found {
+        Addressed::Alert(index) => {
+            let story = backtest.explain_alert(series, shown.outcome, index)?;
+            match style {
+                Some(style) => render::explain::alert(out, shown, &story, style),
+                None => explain_json::alert(out, shown, &story),
+            }
+        }
+        Addressed::Incident(index) => {
+            let story = backtest.explain_incident(series, shown.outcome, index)?;
+            match style {
+                Some(style) => render::explain::incident(out, shown, &story, style),
+                None => explain_json::incident(out, shown, &story),
+            }
+        }
+    }
 }
 
 /// Whether the outcome is what was asked for; says what is not.

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::DateTime;
-use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Scored};
+use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Robustness, Scored};
 use memwatch_core::rule::RuleFile;
 use memwatch_core::{Labels, Nanos, Timestamp};
 
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
-use super::{Output, clean, coverage, grouped, notifications, score};
+use super::{Output, clean, coverage, grouped, notifications, robustness, score};
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -34,6 +34,8 @@ pub struct Shown<'a> {
     pub outcome: &'a Outcome,
     /// Which commit of the store was read.
     pub data_commit: u64,
+    /// What became of it disturbed, if that was asked for.
+    pub robustness: Option<&'a Robustness>,
 }
 
 /// The report.
@@ -47,6 +49,9 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     score::rules(out, outcome, style)?;
     alerts(out, outcome, &clock, style)?;
     notifications::text(out, outcome, &clock, style)?;
+    if let Some(robustness) = shown.robustness {
+        robustness::text(out, outcome, robustness, style)?;
+    }
     coverage::text(out, outcome, &clock, style)?;
     settings(out, shown, style)
 }

@@ -18,6 +18,7 @@ use super::notifications_json::{
     DeliveryJson, LostResolveJson, NotificationJson, ReceiverJson, SilenceJson, deliveries,
     lost_resolves, notifications, receivers, silences,
 };
+use super::robustness::{self, RobustnessJson};
 use super::score_json::{self, ScoredJson};
 use super::{Output, json};
 
@@ -37,6 +38,8 @@ struct Document<'a> {
     receivers: Vec<ReceiverJson<'a>>,
     incidents: Vec<IncidentJson<'a>>,
     score: Option<ScoredJson<'a>>,
+    /// What became of it disturbed; `null` when that was not asked for.
+    robustness: Option<RobustnessJson<'a>>,
     coverage: Vec<HoleJson<'a>>,
     /// What the baselines of rules had to go by.
     baselines: Vec<BaselineJson<'a>>,
@@ -159,6 +162,7 @@ pub fn document(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
         receivers: receivers(outcome),
         incidents: incidents(outcome).collect(),
         score: scored.map(|s| score_json::scored(outcome, s)),
+        robustness: shown.robustness.map(|r| robustness::json(outcome, r)),
         coverage: outcome.coverage.iter().map(|h| hole(outcome, h)).collect(),
         baselines: outcome
             .baselines
@@ -202,6 +206,9 @@ pub fn lines(out: &mut Output, shown: &Shown<'_>) -> anyhow::Result<()> {
     }
     if let Some(scored) = &outcome.score {
         line(out, "score", &score_json::scored(outcome, scored))?;
+    }
+    if let Some(robustness) = shown.robustness {
+        line(out, "robustness", &robustness::json(outcome, robustness))?;
     }
     Ok(())
 }

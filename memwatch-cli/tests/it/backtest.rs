@@ -315,3 +315,104 @@ fn incidents_are_marked_on_the_command_line() {
     let run = backtest("heap_step@yesterday").ended(2);
     assert!(run.err.contains("expected an incident like"), "{}", run.err);
 }
+
+#[test]
+fn alerts_and_missed_incidents_are_explained() {
+    let rules = RULES.replace("for = \"3s\"", "for = \"30s\"");
+    let dir = folder(&rules);
+    let args = ["backtest", "rules.toml", "rec", "--explain"];
+    let explain = |id: &str, more: &[&str]| {
+        let args = [&args[..], &[id], more].concat();
+        memwatch(dir.path(), &args)
+    };
+    // The heap is large from 20 to 39 s.
+    let missed = explain("heap_step@api", &[]).ended(0).out;
+    for expected in [
+        "missed by every rule",
+        "HeapLarge",
+        "held for 19.0s of the 30.0s needed, from 05:03:29.0",
+        "unknown: go_nothing_recorded not recorded",
+    ] {
+        assert!(missed.contains(expected), "{expected}\n{missed}");
+    }
+    fs::write(
+        dir.path().join("rules.toml"),
+        RULES.replace("limit = 500e6", "limit = 1e9"),
+    )
+    .unwrap();
+    let near = json(&explain("heap_step", &["--format", "json"]).ended(0).out);
+    assert_eq!(near["schema"], "memwatch.explain/1");
+    let rule = &near["rules"][0];
+    assert_eq!(
+        (&rule["rule"], &rule["fate"], &rule["of_kind"]),
+        (&"HeapLarge".into(), &"near".into(), &true.into())
+    );
+    assert_eq!(
+        (&rule["share"], &rule["value"], &rule["limit"]),
+        (&0.9.into(), &9e8.into(), &1e9.into())
+    );
+    fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+    let found = json(
+        &memwatch(
+            dir.path(),
+            &["backtest", "rules.toml", "rec", "--format", "json"],
+        )
+        .ended(0)
+        .out,
+    );
+    let id = found["alerts"][0]["id"].as_str().unwrap();
+    let alert = explain(id, &[]).ended(0).out;
+    for expected in [
+        "heap_step",
+        "05:03:29.0 pending",
+        "05:03:32.0 firing: after 3.0s, value 900M",
+        "service:heap > $limit",
+        "×1.80",
+        "service:heap{instance=\"api-0\", service=\"api\"}",
+    ] {
+        assert!(alert.contains(expected), "{expected}\n{alert}");
+    }
+    assert_eq!(alert, explain(id, &[]).ended(0).out);
+    let run = explain("nothing_such", &[]).ended(2);
+    assert!(run.err.contains("incidents: heap_step@api"), "{}", run.err);
+}
+
+#[test]
+fn a_backtest_is_repeated_disturbed() {
+    let dir = folder(RULES);
+    let args = [
+        "backtest",
+        "rules.toml",
+        "rec",
+        "--phases",
+        "4",
+        "--thin",
+        "15s",
+    ];
+    let run = memwatch(dir.path(), &args).ended(0);
+    for expected in [
+        "4 runs at 4 phases of the interval, one sample every 15s",
+        "heap_step@api",
+    ] {
+        assert!(run.out.contains(expected), "{expected}\n{}", run.out);
+    }
+    let found = json(
+        &memwatch(
+            dir.path(),
+            &[&args[..2], &["rec", "--drop", "1%", "--format", "json"]].concat(),
+        )
+        .ended(0)
+        .out,
+    );
+    let robustness = &found["robustness"];
+    assert_eq!(
+        (&robustness["runs"], &robustness["drop"]),
+        (&10.into(), &0.01.into())
+    );
+    assert_eq!(robustness["incidents"][0]["rules"][0]["share"], 1.0);
+    memwatch(
+        dir.path(),
+        &[&args[..2], &["rec", "--drop", "101%"]].concat(),
+    )
+    .ended(2);
+}

@@ -6,13 +6,16 @@
 
 mod address;
 mod coverage;
+mod degraded;
 mod diff;
+mod explain;
 mod intervals;
 mod notified;
 mod outcome;
 mod plan;
 mod reading;
 mod replay;
+mod robustness;
 mod runner;
 mod score;
 mod sightings;
@@ -35,9 +38,11 @@ use crate::{Error, Nanos, Result, TimeRange};
 pub use address::{Addressed, addresses, find};
 pub use coverage::{Hole, HoleReason};
 pub use diff::{Change, Diff, IncidentChange, MessagePair, Pair, RulePair};
+pub use explain::{AlertStory, Fate, IncidentStory, InputStory, PartStory, RuleStory};
 pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
+pub use robustness::{Disturbance, Disturbed, RobustIncident, RobustRule, Robustness};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, LeadTime, Reference, Score, Scored};
 pub use tune::{
     Figures, HeatMap, Knob, LEAST_INCIDENTS, Point, RuleTuned, Setting, Tune, Tuned, Tuning,

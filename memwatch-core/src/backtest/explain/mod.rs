@@ -1,0 +1,12 @@
+//! Why an alert fired, and how near each rule came to an incident.
+//!
+//! The expression's parts are evaluated once more, with the evaluator that ran the rule: comparisons give the distance to the limit, `and` is as far
+//! as the farther of its sides, `or` as near as the nearer one.
+
+mod alert;
+mod approach;
+mod given;
+mod incident;
+
+pub use alert::{AlertStory, InputStory, PartStory};
+pub use incident::{Fate, IncidentStory, RuleStory};
