@@ -3,6 +3,8 @@
 //! The mapping of DDSketch (Masson, Rim, Lee 2019): bucket ⌈log_γ x⌉ with γ = (1 + α)/(1 − α), so the middle of a bucket is within α of
 //! every value in it. Unlike a t-digest the error is relative to the value also in the far tail.
 
+mod bytes;
+
 use std::collections::BTreeMap;
 
 /// Counts in logarithmic buckets. Values of any sign; NaN is counted apart, infinities are kept as they are.
@@ -130,6 +132,20 @@ impl Sketch {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.positive.count() + self.negative.count() + self.zeros
+    }
+
+    /// The accuracy that it was made with.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.accuracy
+    }
+
+    /// Bytes of memory that it holds, about.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let buckets = self.positive.buckets.len() + self.negative.buckets.len();
+        // A node of a tree holds up to 11 entries and is half full at least.
+        size_of::<Sketch>() + buckets * 2 * size_of::<(i32, u64)>()
     }
 
     /// How many NaN were taken.

@@ -10,6 +10,7 @@ mod fold;
 mod growth;
 mod ranked;
 mod stream;
+mod whole;
 
 pub use batch::{by_count, by_count_at, by_time};
 pub use ewma::{Ewma, ewma};
@@ -20,6 +21,7 @@ pub use fold::{
 pub use growth::{Growth, growth_by_count, growth_by_count_at, growth_by_time};
 pub use ranked::{RankedStream, mad_by_count, mad_by_time, quantiles_by_count, quantiles_by_time};
 pub use stream::{Stream, Width};
+pub use whole::whole;
 
 #[cfg(test)]
 mod tests;
