@@ -47,8 +47,8 @@ pub use eval::{evaluate, evaluate_with};
 pub use folds::Memory;
 pub(crate) use functions::remembers;
 pub use functions::{
-    DescribedOptions, Function, RULE_FUNCTIONS, Surprise, all as all_functions, baseline_memories,
-    explain_baselines, find as find_function,
+    DescribedOptions, Function, LeakRule, RULE_FUNCTIONS, Surprise, all as all_functions,
+    baseline_memories, baseline_options, explain_baselines, find as find_function,
 };
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};

@@ -220,6 +220,17 @@ const OPTIONS: CallOptions<Settings> = CallOptions(&[&[
     },
 ]]);
 
+/// The settings that the options of `baseline_deviation` name, as in `"direction = up"`: outside of expressions, where no metric's name tells
+/// a counter, so that a gauge is one unless `kind = counter` says otherwise.
+///
+/// # Errors
+/// Says which option is wrong, and how.
+pub fn baseline_options<'t>(
+    texts: impl IntoIterator<Item = &'t str>,
+) -> Result<BaselineOptions, String> {
+    Ok(OPTIONS.read(texts)?.of(""))
+}
+
 fn baseline_deviation(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {
     let local = Folds::default();
     let folds = evaluator.session.map_or(&local, Session::folds);

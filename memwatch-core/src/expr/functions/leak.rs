@@ -9,7 +9,7 @@ use crate::expr::select::Samples;
 use crate::expr::{Node, NodeKind};
 use crate::labels::METRIC_NAME;
 use crate::stats::leak::{Floors, Leak, LeakOptions, leak};
-use crate::{Labels, Matcher, Result, Timestamp, Window};
+use crate::{Labels, Matcher, Nanos, Result, Timestamp, Window};
 
 pub(super) const LEAK: Function = Function::new(
         "leak",
@@ -267,6 +267,71 @@ impl Limits {
             }
         }
         .filter(|limit| !limit.is_nan())
+    }
+}
+
+/// The rule of `leak` and its relatives with the options of a call, outside of expressions: there no metric's name tells what a floor is, so it
+/// is the least of a bucket, or between two collections where their counts are given, unless `floors = …` says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeakRule(Settings);
+
+impl LeakRule {
+    /// Reads options as in `"abs_min = 100"`.
+    ///
+    /// # Errors
+    /// Says which option is wrong, and how.
+    pub fn read<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<LeakRule, String> {
+        OPTIONS.read(texts).map(LeakRule)
+    }
+
+    /// The verdict that `leak(v[width])` comes to at `until`, on the whole buckets of the window; `None` where there is none.
+    ///
+    /// `at_ns` ascends; `values` and, if given, `collections` (the count of collections at each row) are as long.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    #[must_use]
+    pub fn at(
+        &self,
+        at_ns: &[i64],
+        values: &[f64],
+        collections: Option<&[f64]>,
+        until: Timestamp,
+        width: Nanos,
+    ) -> Option<Leak> {
+        let window = whole_buckets(until.0, width.0, self.0.buckets);
+        self.over(at_ns, values, collections, window, self.0.buckets - 1)
+    }
+
+    /// The verdict on all rows, from the first to the last; `None` where there is none.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    #[must_use]
+    pub fn of(&self, at_ns: &[i64], values: &[f64], collections: Option<&[f64]>) -> Option<Leak> {
+        let window = Window {
+            after: Timestamp(at_ns.first()?.saturating_sub(1)),
+            until: Timestamp(*at_ns.last()?),
+        };
+        self.over(at_ns, values, collections, window, self.0.buckets)
+    }
+
+    fn over(
+        &self,
+        at_ns: &[i64],
+        values: &[f64],
+        collections: Option<&[f64]>,
+        window: Window,
+        buckets: usize,
+    ) -> Option<Leak> {
+        let floors = match (self.0.kind, collections) {
+            (FloorKind::Values, _) => Floors::of_live_heap(at_ns, values, window, buckets),
+            (FloorKind::Auto | FloorKind::BetweenCollections, Some(counts)) => {
+                Floors::between_collections(at_ns, values, counts, window, buckets)
+            }
+            _ => Floors::least_per_bucket(at_ns, values, window, buckets),
+        };
+        leak(&floors, &self.0.rule)
     }
 }
 

@@ -30,10 +30,11 @@ use super::{Node, Span, ValueType};
 use crate::{Result, Steps};
 
 pub(crate) use baseline_deviation::remembers;
-pub use baseline_deviation::{Surprise, baseline_memories, explain_baselines};
+pub use baseline_deviation::{Surprise, baseline_memories, baseline_options, explain_baselines};
 pub use call_options::DescribedOptions;
 pub(super) use info::TARGET_INFO;
 pub(super) use labels::grouped;
+pub use leak::LeakRule;
 pub(super) use over_time::warn_of_quantiles;
 pub(crate) use window::WindowKernel;
 
