@@ -1,32 +1,35 @@
 //! Plans and runs statements.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::common::DataFusionError;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 
+use super::catalog::Main;
 use super::files::SegmentFiles;
 use super::guard::{self, Question};
 use super::message::translate;
 use super::rows::{Deadline, Rows, Threads};
 use super::table::StoredTable;
 use super::views::VIEWS;
-use super::{bounded, sql_error};
+use super::{bounded, functions, sql_error};
 use crate::schema::Table;
 use crate::{Error, Result, Snapshot};
 
@@ -90,13 +93,11 @@ impl Engine {
             .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(|e| sql_error(format!("cannot start threads: {e}")))?;
-        let engine = Engine {
+        Ok(Engine {
             context: context(snapshot, settings)?,
             threads: Arc::new(Threads::new(runtime)),
             timeout: settings.timeout,
-        };
-        engine.add_views()?;
-        Ok(engine)
+        })
     }
 
     /// Plans a statement and begins to answer it.
@@ -173,34 +174,6 @@ impl Engine {
             }
         }
     }
-
-    fn add_views(&self) -> Result<()> {
-        for view in VIEWS {
-            let context = self.context.clone();
-            self.wait(async move {
-                let plan = context.state().create_logical_plan(view.sql).await?;
-                let table = ViewTable::new(plan, Some(view.sql.to_owned()));
-                context.register_table(view.name, Arc::new(table))?;
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Runs on a thread of the engine: callers may themselves be inside of a runtime, and their stacks may be small.
-    fn wait<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, DataFusionError>> + Send + 'static,
-    ) -> Result<T> {
-        let (out, result) = mpsc::channel();
-        self.threads.runtime().spawn(async move {
-            let _ = out.send(work.await);
-        });
-        result
-            .recv()
-            .map_err(|_| sql_error("the query engine stopped".to_owned()))?
-            .map_err(translate)
-    }
 }
 
 fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
@@ -229,21 +202,20 @@ fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
         .map_err(|e| sql_error(e.to_string()))?;
     let url = ObjectStoreUrl::parse(STORE_URL).map_err(translate)?;
     runtime.register_object_store(url.as_ref(), Arc::new(files));
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let mut context = SessionContext::new_with_config_rt(config, runtime);
 
-    let (main, stored, info) = (
-        Arc::new(MemorySchemaProvider::new()),
+    let (stored, info) = (
         Arc::new(MemorySchemaProvider::new()),
         Arc::new(MemorySchemaProvider::new()),
     );
+    let mut main = Main::new(&context);
     for table in Table::all() {
         let provider = Arc::new(StoredTable::new(table, snapshot.clone(), url.clone()));
         stored
             .register_table(table.name().to_owned(), provider.clone())
             .map_err(translate)?;
         if VIEWS.iter().all(|v| v.covers != Some(table)) {
-            main.register_table(table.name().to_owned(), provider)
-                .map_err(translate)?;
+            main.add(table.name(), provider);
         }
     }
     let tables = tables(snapshot)?;
@@ -252,8 +224,17 @@ fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
         Arc::new(MemTable::try_new(tables.schema(), vec![vec![tables]]).map_err(translate)?),
     )
     .map_err(translate)?;
+    let functions = function_list()?;
+    info.register_table(
+        "functions".to_owned(),
+        Arc::new(MemTable::try_new(functions.schema(), vec![vec![functions]]).map_err(translate)?),
+    )
+    .map_err(translate)?;
     let catalog = MemoryCatalogProvider::new();
-    for (name, schema) in [(SCHEMA, main), (STORED, stored), ("info", info)] {
+    catalog
+        .register_schema(SCHEMA, Arc::new(main))
+        .map_err(translate)?;
+    for (name, schema) in [(STORED, stored), ("info", info)] {
         catalog.register_schema(name, schema).map_err(translate)?;
     }
     context.register_catalog(CATALOG, Arc::new(catalog));
@@ -262,6 +243,7 @@ fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
     for function in bounded::wrap(|name| state.scalar_functions().get(name)) {
         context.register_udf(function);
     }
+    functions::register(&mut context).map_err(translate)?;
     Ok(context)
 }
 
@@ -314,6 +296,26 @@ fn tables(snapshot: &Snapshot) -> Result<RecordBatch> {
             )),
         ],
     )?)
+}
+
+/// `info.functions`: what memwatch adds to SQL.
+fn function_list() -> Result<RecordBatch> {
+    let text = |of: fn(&functions::SqlFunction) -> String| -> ArrayRef {
+        let all = functions::SQL_FUNCTIONS.iter().map(|f| of(f));
+        Arc::new(StringArray::from_iter_values(all))
+    };
+    let yes = |of: fn(&functions::SqlFunction) -> bool| -> ArrayRef {
+        let all = functions::SQL_FUNCTIONS.iter().map(|f| Some(of(f)));
+        Arc::new(BooleanArray::from_iter(all))
+    };
+    Ok(RecordBatch::try_from_iter([
+        ("function", text(|f| f.name.to_owned())),
+        ("usage", text(functions::SqlFunction::usage)),
+        ("aggregate", yes(functions::SqlFunction::is_aggregate)),
+        ("over", yes(functions::SqlFunction::is_window_function)),
+        ("about", text(|f| f.about.to_owned())),
+        ("example", text(|f| f.example.to_owned())),
+    ])?)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

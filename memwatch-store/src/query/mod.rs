@@ -18,9 +18,11 @@
 //! ```
 
 mod bounded;
+mod catalog;
 mod engine;
 mod export;
 mod files;
+mod functions;
 mod guard;
 mod message;
 mod rows;
@@ -29,10 +31,17 @@ mod views;
 
 pub use engine::{Engine, Settings};
 pub use export::write_parquet;
+pub use functions::{SQL_FUNCTIONS, SqlFunction, markdown as functions_markdown};
 pub use guard::{DEPTH_MAX, SQL_BYTES_MAX};
 pub use rows::Rows;
 
 use crate::Error;
+
+/// The views beside the stored tables: name, and what one row is.
+pub fn views() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let own = views::VIEWS.iter().filter(|view| view.covers.is_none());
+    own.map(|view| (view.name, view.about))
+}
 
 fn sql_error(message: String) -> Error {
     Error::Sql { message }

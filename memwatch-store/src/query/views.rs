@@ -1,4 +1,7 @@
-//! Tables as users see them: the stored ones, and views that save them a trap.
+//! Tables as users see them: the stored ones, views that save them a trap, and the signals.
+//!
+//! The text of a longer view is a file of its own in `views/`. A view may name another one. Where a recording lacks what a column is made of,
+//! the column is NULL.
 
 use crate::schema::Table;
 
@@ -8,7 +11,7 @@ pub(crate) struct View {
     pub(crate) name: &'static str,
     /// What one row is.
     pub(crate) about: &'static str,
-    /// The query behind it, over the schema `stored`.
+    /// The query behind it; stored tables are in the schema `stored`.
     pub(crate) sql: &'static str,
     /// The stored table whose name it takes.
     pub(crate) covers: Option<Table>,
@@ -26,13 +29,49 @@ pub(crate) const VIEWS: &[View] = &[
     View {
         name: "gc_pauses_best",
         about: "one stop-the-world pause, once: as the best origin of its process saw it (memstats, then trace, then gctrace)",
-        sql: "SELECT pause.* FROM stored.gc_pauses AS pause JOIN ( \
-                SELECT service, instance, process, \
-                       min(CASE origin WHEN 'memstats' THEN 1 WHEN 'trace' THEN 2 ELSE 3 END) AS best \
-                FROM stored.gc_pauses GROUP BY service, instance, process \
-              ) AS of ON pause.service = of.service AND pause.instance = of.instance \
-                AND (pause.process IS NOT DISTINCT FROM of.process) \
-                AND (CASE pause.origin WHEN 'memstats' THEN 1 WHEN 'trace' THEN 2 ELSE 3 END) = of.best",
+        sql: include_str!("views/gc_pauses_best.sql"),
+        covers: None,
+    },
+    View {
+        name: "runtime_readings",
+        about: "one reading of runtime/metrics, its scalars beside MemStats as columns",
+        sql: include_str!("views/runtime_readings.sql"),
+        covers: None,
+    },
+    View {
+        name: "signal_allocations",
+        about: "signal 1: objects and bytes allocated a second, over the last minute, at each reading",
+        sql: include_str!("views/signal_allocations.sql"),
+        covers: None,
+    },
+    View {
+        name: "signal_heap",
+        about: "signal 2: heap in use, live heap and effective GOGC, at each reading",
+        sql: include_str!("views/signal_heap.sql"),
+        covers: None,
+    },
+    View {
+        name: "signal_gc_pauses",
+        about: "signal 3: GC pauses of a minute and their exact p99; a warning where only a summary is recorded",
+        sql: include_str!("views/signal_gc_pauses.sql"),
+        covers: None,
+    },
+    View {
+        name: "signal_mspan",
+        about: "signal 4: mspan in use against heap in use, with the leak verdicts of six hours",
+        sql: include_str!("views/signal_mspan.sql"),
+        covers: None,
+    },
+    View {
+        name: "signal_next_gc",
+        about: "signal 5: time to the next cycle, GC CPU share, distance to GOMEMLIMIT, at each reading",
+        sql: include_str!("views/signal_next_gc.sql"),
+        covers: None,
+    },
+    View {
+        name: "cross_check",
+        about: "one thing that two sources say of a process: agreement in percent, and what is wrong",
+        sql: include_str!("views/cross_check.sql"),
         covers: None,
     },
 ];

@@ -3,8 +3,12 @@
 mod append;
 mod compaction;
 mod crash;
+#[cfg(feature = "sql")]
+mod cross_check;
 mod damage;
 mod docs;
+#[cfg(feature = "sql")]
+mod doors;
 mod format;
 mod idempotence;
 mod ingest;
@@ -13,4 +17,6 @@ mod query;
 mod round_trip;
 mod rows;
 mod series;
+#[cfg(feature = "sql")]
+mod sql;
 mod verify;
