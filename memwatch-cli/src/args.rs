@@ -160,8 +160,11 @@ pub enum ReportFormat {
 #[command(after_help = "\
 Examples:
   memwatch query \"SELECT service, max(pause_ns) / 1e6 AS ms FROM gc_pauses_best GROUP BY service\" data/
+  memwatch query \"SELECT ts, effective_gogc, live_bytes FROM signal_heap ORDER BY ts DESC LIMIT 5\" data/
   memwatch query --promql 'rate(allocs_total[1m]) > 100k' data/ --from -1h --step 15s
 
+SHOW TABLES lists the tables and the views over them: the five signals (signal_…), cross_check. What memwatch adds to
+SQL (rate, quantile, leak, …) is in info.functions and docs/functions.md.
 DATA may also be a folder of raw recordings: it is read into a temporary store first.
 Nothing can be written: one SELECT, WITH, SHOW, DESCRIBE or EXPLAIN. Exit: 0 done, 2 it failed.")]
 pub struct QueryArgs {

@@ -69,6 +69,13 @@ pub fn text(root: &Path, info: &Info, style: Style) -> String {
             instances.len() - INSTANCES_MAX
         ));
     }
+    let views: Vec<&str> = memwatch_store::query::views()
+        .map(|(name, _)| name)
+        .collect();
+    text.push_str(&format!(
+        "\nviews in SQL: {}\n`memwatch query \"SHOW TABLES\"` says what a row of each is\n",
+        views.join(", ")
+    ));
     text
 }
 

@@ -1,8 +1,9 @@
 //! Rows of a query in each format, streamed.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::csv;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
@@ -126,13 +127,33 @@ fn separated(
         .build(&mut *out);
     let mut empty = true;
     for batch in rows {
-        writer.write(&batch?)?;
+        writer.write(&flat(&batch?)?)?;
         empty = false;
     }
     if empty {
-        writer.write(&RecordBatch::new_empty(schema.clone()))?;
+        writer.write(&flat(&RecordBatch::new_empty(schema.clone()))?)?;
     }
     Ok(())
+}
+
+/// Lists and structs as the text that tables show: separated values have no other form for them.
+fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let options = options();
+    let mut columns: Vec<(String, ArrayRef, bool)> = Vec::new();
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let column = if field.data_type().is_nested() {
+            let texts = ArrayFormatter::try_new(column.as_ref(), &options)?;
+            let text = |row| column.is_valid(row).then(|| texts.value(row).to_string());
+            Arc::new(StringArray::from_iter((0..column.len()).map(text))) as ArrayRef
+        } else {
+            Arc::clone(column)
+        };
+        columns.push((field.name().clone(), column, field.is_nullable()));
+    }
+    if columns.is_empty() {
+        return Ok(batch.clone());
+    }
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
 /// Says how many rows it wrote.

@@ -13,6 +13,8 @@ fn info_lists_tables_and_instances() {
         "gc_cycles",
         "api-0",
         "2026-11-23T05:03:09.762606Z",
+        "signal_heap",
+        "cross_check",
     ] {
         assert!(run.out.contains(words), "{words} in\n{}", run.out);
     }

@@ -46,6 +46,17 @@ fn each_format_has_its_shape() {
 }
 
 #[test]
+fn lists_and_structs_are_text_where_there_is_no_other_form() {
+    let root = tempfile::tempdir().unwrap();
+    recording::write(root.path());
+    let sql = "SELECT quantile(heap_inuse_bytes, 0, 0) AS least, leak(ts, goroutines) AS leak FROM samples";
+    let run = memwatch(root.path(), &["query", sql, "api", "--format", "csv"]).ended(0);
+    assert_eq!(run.out, "least,leak\n\"[8192.0, 8192.0]\",\n");
+    let run = memwatch(root.path(), &["query", sql, "api", "--format", "ndjson"]).ended(0);
+    assert_eq!(run.out, "{\"least\":[8192.0,8192.0],\"leak\":null}\n");
+}
+
+#[test]
 fn data_may_be_raw_recordings() {
     let root = tempfile::tempdir().unwrap();
     recording::write(root.path());
