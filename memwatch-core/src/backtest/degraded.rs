@@ -50,6 +50,9 @@ impl Degraded<'_> {
     }
 }
 
+/// Indices of the samples that stay, and their times.
+type Kept = (Vec<usize>, Arc<[i64]>);
+
 /// A number for a process.
 fn number(labels: &Labels) -> u64 {
     let (service, instance) = who(labels);
@@ -69,7 +72,7 @@ impl SeriesReader for Degraded<'_> {
         };
         let mut found = self.base.select(matchers, wide)?;
         // Series of one process share their times, before and after.
-        let mut times: HashMap<(usize, usize, u64), (Vec<usize>, Arc<[i64]>)> = HashMap::new();
+        let mut times: HashMap<(usize, usize, u64), Kept> = HashMap::new();
         for series in &mut found {
             if EVENTS.contains(&series.labels.name()) {
                 continue;
