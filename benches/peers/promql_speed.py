@@ -98,12 +98,12 @@ def yaml(rules):
 
 def many(count):
     """Rules as a team has them: a few functions and windows, many thresholds. All of one column: the servers have only that."""
-    forms = ["rate({}[{}])", "increase({}[{}])", "max by (service) (rate({}[{}]))", "sum(rate({}[{}]))", "irate({}[{}])"]
+    forms = ["rate({}[{}])", "increase({}[{}])", "max by (service) (rate({}[{}]))", "sum(rate({}[{}]))", "deriv({}[{}])"]
     windows = ["30s", "1m", "2m", "5m"]
     rules = []
     for i in range(count):
         form, window = forms[i % 5], windows[i // 5 % 4]
-        rules.append((f"R{i}", f"{form.format(METRIC, window)} > {100_000 + 1_000 * (i // 20)}", ["0s", "10s", "30s", "1m"][i % 4]))
+        rules.append((f"R{i}", f"{form.format(METRIC, window)} > {400_000 + 4_000 * (i // 20)}", "30s"))
     return rules
 
 
