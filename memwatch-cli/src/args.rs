@@ -417,6 +417,9 @@ pub struct BacktestArgs {
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,
+    /// How many services have a timeline in text; those that need a look first
+    #[arg(long, value_name = "SERVICES", default_value_t = 6)]
+    pub timeline: usize,
     /// Also writes a report that needs no network: one HTML file with plots of what happened
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

@@ -24,6 +24,17 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
         Some(disturbance) => Some(backtest.robustness(&series, disturbance, &outcome)?),
         None => None,
     };
+    // What is not printed is not read.
+    let in_text = args.explain.is_none()
+        && matches!(
+            args.format,
+            BacktestFormat::Table | BacktestFormat::Markdown
+        );
+    let timeline = if in_text {
+        report::timeline(args.timeline, &file, &outcome, &replay)?
+    } else {
+        Vec::new()
+    };
     let shown = Shown {
         rules_path: &args.rules,
         data_path: &replay.data,
@@ -31,6 +42,7 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
         outcome: &outcome,
         data_commit: replay.snapshot.version(),
         robustness: robustness.as_ref(),
+        timeline: &timeline,
     };
     if let Some(id) = &args.explain {
         explain(args, &backtest, &series, &shown, id, out)?;

@@ -1,14 +1,17 @@
-//! `--report FILE`: what a run found, as one HTML file.
+//! What a run found, drawn: `--report FILE`, one HTML file, and the timeline in text.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use memwatch_core::report::Pages;
+use memwatch_core::backtest::Outcome;
+use memwatch_core::report::{Page, Pages};
+use memwatch_core::rule::RuleFile;
 
 use super::replay::Replay;
 use super::say;
 use crate::render::backtest::Shown;
+use crate::render::timeline::worth_showing;
 use crate::render::{html, size};
 
 /// Options that say where results go: they are no part of the command that the report shows, so that the same run gives the same bytes
@@ -32,6 +35,27 @@ pub fn write(path: &Path, shown: &Shown<'_>, replay: &Replay<'_>) -> anyhow::Res
         size(document.len() as u64)
     ));
     Ok(())
+}
+
+/// What the timeline in text draws: one signal of a few services, at no more steps than a line has characters.
+pub fn timeline(
+    services: usize,
+    file: &RuleFile,
+    outcome: &Outcome,
+    replay: &Replay<'_>,
+) -> anyhow::Result<Vec<Page>> {
+    let wanted = worth_showing(outcome, services);
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pages = Pages::new(file, outcome)
+        .recorded(replay.snapshot.info().processes().into_keys())
+        .only(wanted.iter().map(|s| s.as_str().into()))
+        .rules(1)
+        .values(0)
+        .read(&replay.snapshot.series())?;
+    pages.sort_by_key(|page| wanted.iter().position(|w| **w == *page.service));
+    Ok(pages)
 }
 
 /// Writes a file whole or not at all: another name first, then the right one.

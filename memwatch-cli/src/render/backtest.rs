@@ -5,12 +5,13 @@ use std::path::Path;
 
 use chrono::DateTime;
 use memwatch_core::backtest::{AlertVerdict, Ended, Outcome, Robustness, Scored};
+use memwatch_core::report::Page;
 use memwatch_core::rule::RuleFile;
 use memwatch_core::{Labels, Nanos, Timestamp};
 
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
-use super::{Output, clean, coverage, grouped, notifications, robustness, score};
+use super::{Output, clean, coverage, grouped, notifications, robustness, score, timeline};
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -36,6 +37,8 @@ pub struct Shown<'a> {
     pub data_commit: u64,
     /// What became of it disturbed, if that was asked for.
     pub robustness: Option<&'a Robustness>,
+    /// The services that have a timeline in text.
+    pub timeline: &'a [Page],
 }
 
 /// The report.
@@ -48,6 +51,7 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
     }
     score::rules(out, outcome, style)?;
     alerts(out, outcome, &clock, style)?;
+    timeline::text(out, outcome, shown.timeline, &clock, style)?;
     notifications::text(out, outcome, &clock, style)?;
     if let Some(robustness) = shown.robustness {
         robustness::text(out, outcome, robustness, style)?;

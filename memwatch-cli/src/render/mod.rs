@@ -23,6 +23,7 @@ pub mod rows;
 pub mod score;
 pub mod score_json;
 pub mod table;
+pub mod timeline;
 pub mod tune;
 pub mod tune_json;
 pub mod upkeep;
@@ -50,6 +51,29 @@ impl Output {
     /// Whether somebody looks at it.
     pub fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// How many characters a line has: those of the terminal, within reason, or 100.
+    pub fn width(&self) -> usize {
+        let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        match columns {
+            Some(columns) if self.terminal => columns.clamp(70, 160),
+            _ => 100,
+        }
+    }
+
+    /// Whether whoever looks at it can see ASCII only. Files and pipes are UTF-8, whatever the locale, so that the same run gives the
+    /// same bytes.
+    pub fn is_ascii(&self) -> bool {
+        let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_CTYPE"))
+            .or_else(|| set("LANG"));
+        let utf8 = locale.is_some_and(|l| {
+            let l = l.to_ascii_lowercase();
+            l.contains("utf-8") || l.contains("utf8")
+        });
+        self.terminal && (!utf8 || set("TERM").is_some_and(|t| t == "dumb"))
     }
 
     /// Whether who read it has gone (`memwatch query … | head`).

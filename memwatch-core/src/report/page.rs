@@ -108,6 +108,8 @@ pub struct Pages<'a> {
     file: &'a RuleFile,
     outcome: &'a Outcome,
     processes: BTreeSet<Identity>,
+    only: Option<BTreeSet<Arc<str>>>,
+    rules: usize,
     values: usize,
 }
 
@@ -119,6 +121,8 @@ impl<'a> Pages<'a> {
             file,
             outcome,
             processes: BTreeSet::new(),
+            only: None,
+            rules: RULES_MAX,
             values: 1_000_000,
         }
     }
@@ -127,6 +131,20 @@ impl<'a> Pages<'a> {
     #[must_use]
     pub fn recorded(mut self, processes: impl IntoIterator<Item = Identity>) -> Self {
         self.processes.extend(processes);
+        self
+    }
+
+    /// Only these services have a page.
+    #[must_use]
+    pub fn only(mut self, services: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.only = Some(services.into_iter().collect());
+        self
+    }
+
+    /// How many rules of a service have a panel.
+    #[must_use]
+    pub fn rules(mut self, rules: usize) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -151,10 +169,13 @@ impl<'a> Pages<'a> {
             let instances = services.entry(process.service.clone()).or_default();
             instances.insert(process.instance.clone());
         }
+        let only = services.len() == 1;
+        if let Some(wanted) = &self.only {
+            services.retain(|service, _| wanted.contains(service));
+        }
         let buckets = (self.values / (2 * LINES * services.len().max(1)))
             .clamp(2 * BUCKETS_MIN, 2 * BUCKETS_MAX)
             / 2;
-        let only = services.len() == 1;
         let mut pages = Vec::new();
         for (service, instances) in services {
             let mut page = Page {
@@ -196,7 +217,7 @@ impl<'a> Pages<'a> {
             subquery_step: settings.interval,
             ..EvalOptions::default()
         };
-        let found = rules::read(self.file, self.outcome, reader, &options, &viewers);
+        let found = rules::read(self.file, self.outcome, reader, &options, &viewers, only);
         drop(viewers);
         for (page, panels) in pages.iter_mut().zip(found) {
             page.panels.extend(panels);
@@ -267,7 +288,7 @@ impl<'a> Pages<'a> {
                 found.push(index);
             }
         }
-        found.truncate(RULES_MAX);
+        found.truncate(self.rules);
         found
     }
 

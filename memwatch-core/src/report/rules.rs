@@ -28,13 +28,14 @@ pub(super) struct Viewer<'a> {
 
 /// For each viewer, the panels of its rules.
 ///
-/// A rule without a comparison, one that reads what other rules record, and one that cannot be evaluated has no panel.
+/// `only`: whether there is but one service, so that what has no label of a service is its. A rule without a comparison, one that reads what other rules record, and one that cannot be evaluated has no panel.
 pub(super) fn read(
     file: &RuleFile,
     outcome: &Outcome,
     reader: &dyn SeriesReader,
     options: &EvalOptions,
     viewers: &[Viewer<'_>],
+    only: bool,
 ) -> Vec<Vec<Panel>> {
     let flat: Vec<(&Group, &Rule)> = file
         .groups
@@ -64,7 +65,7 @@ pub(super) fn read(
             options,
             offset: group.query_offset,
             viewers: &mine,
-            only: viewers.len() == 1,
+            only,
             lines: BTreeMap::new(),
         };
         let drawn = drawing.draw(steps, &decides.signal, Role::Value).is_some()

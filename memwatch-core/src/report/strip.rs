@@ -41,8 +41,13 @@ pub fn spark(strip: &Strip, axis: &Axis, signal: &Envelope) -> String {
     let mut highest = vec![f64::NAN; strip.width];
     for (bucket, value) in signal.iter().enumerate() {
         if let Some((_, high)) = value {
-            let column = strip.column(Timestamp(axis.middle(bucket)));
-            highest[column] = highest[column].max(high);
+            // A bucket on the edge of two columns counts for both: its sample may lie in either.
+            let (start, end) = (axis.edges()[bucket], axis.edges()[bucket + 1]);
+            for place in
+                &mut highest[strip.column(Timestamp(start))..=strip.column(Timestamp(end - 1))]
+            {
+                *place = place.max(high);
+            }
         }
     }
     let known = || highest.iter().copied().filter(|v| !v.is_nan());
