@@ -53,7 +53,7 @@ impl Copy {
         ] {
             fs::write(input.join(name), lines.join("\n") + "\n").unwrap();
         }
-        let store = Store::create(&dir.path().join("store")).unwrap();
+        let store = Store::create(dir.path().join("store")).unwrap();
         let inputs = [input.to_string_lossy().into_owned()];
         Ingest::new(&store).inputs(inputs).run().unwrap();
         let engine = Engine::new(&store.snapshot().unwrap()).unwrap();
