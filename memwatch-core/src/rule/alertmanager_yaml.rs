@@ -330,7 +330,7 @@ impl Reader<'_> {
         }
         let help = closest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
         let fault = Fault::Other(format!("no {what} is called `{}`", name.value));
-        let (span, _) = self.span(name);
+        let span = self.span(name);
         self.report_at(span, key, fault, help);
     }
 

@@ -113,8 +113,8 @@ impl Linter<'_> {
     /// The same of any part of the expression.
     fn bytes(&self, rule: &Rule, span: Span) -> Range<usize> {
         let position = rule.position();
-        match position.expr {
-            Some(start) => start + span.start..start + span.end,
+        match &position.expr {
+            Some(source) => source.bytes(span),
             None => position.rule..position.rule,
         }
     }

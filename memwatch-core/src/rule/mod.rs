@@ -7,6 +7,7 @@ mod model;
 mod names;
 mod prometheus_yaml;
 mod silence_events;
+mod source_map;
 pub mod template;
 mod toml;
 mod yaml;
@@ -20,6 +21,7 @@ pub use lint::{Finding, Level, LintData, lint};
 pub use model::{
     AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Scale, Settings, TuneRange,
 };
+pub use source_map::SourceMap;
 pub use toml::{NewSetting, SettingChange, with_settings};
 
 impl RuleFile {

@@ -7,6 +7,7 @@ use crate::alert::{Hold, Notifications};
 use crate::expr::{Expr, StaleAfter};
 use crate::{Labels, Nanos};
 
+use super::source_map::SourceMap;
 use super::template::Template;
 
 /// A rule file: settings, groups in order, and whom to tell.
@@ -131,13 +132,13 @@ impl Rule {
     }
 }
 
-/// Where a rule stands in its file: byte offsets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Where a rule stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Of the rule.
+    /// Byte at which it begins.
     pub rule: usize,
-    /// Of the first character of its expression, when the file holds the expression as it is (without escapes).
-    pub expr: Option<usize>,
+    /// What of the file its expression was read from; `None` for escapes in TOML and aliases in YAML.
+    pub expr: Option<SourceMap>,
 }
 
 /// A rule whose findings are alerts.

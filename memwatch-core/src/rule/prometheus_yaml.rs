@@ -13,6 +13,7 @@ use crate::{Labels, Nanos};
 use super::error::{Fault, RuleError};
 use super::model::{AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Settings};
 use super::names::{is_label_name, is_metric_name};
+use super::source_map::SourceMap;
 use super::template::Template;
 use super::yaml::{Reader, Text};
 
@@ -118,10 +119,10 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let (expr, offset) = self.expression(&rule.expr, &of);
+        let (expr, source) = self.expression(&rule.expr, &of);
         let position = Position {
             rule: start,
-            expr: offset,
+            expr: source,
         };
         let mut labels = group_labels.clone();
         labels.extend(rule.labels.clone().unwrap_or_default());
@@ -172,31 +173,30 @@ impl Reader<'_> {
         Some(Rule::Alerting(found))
     }
 
-    fn expression(&mut self, text: &Text, of: &str) -> (Option<Expr>, Option<usize>) {
-        let (span, exact) = self.span(text);
-        let start = exact.then_some(span.start);
+    fn expression(&mut self, text: &Text, of: &str) -> (Option<Expr>, Option<SourceMap>) {
+        let source = self.source(text);
         let key = format!("{of}: `expr`");
         let (place, fault, help) = match expr::parse(&text.value) {
             Ok(expr) if matches!(expr.value_type(), ValueType::Vector | ValueType::Scalar) => {
-                return (Some(expr), start);
+                return (Some(expr), source);
             }
             Ok(expr) => {
                 let fault = Fault::Value {
                     expected: "an instant vector or a scalar".to_owned(),
                     found: format!("a {}", expr.value_type()),
                 };
-                (span, fault, None)
+                (self.span(text), fault, None)
             }
             Err(error) => {
-                let place = match (error.span, start) {
-                    (Some(s), Some(start)) => start + s.start..start + s.end,
-                    _ => span,
+                let place = match (error.span, &source) {
+                    (Some(part), Some(source)) => source.bytes(part),
+                    _ => self.span(text),
                 };
                 (place, Fault::Other(error.message), error.help)
             }
         };
         self.report_at(place, key, fault, help);
-        (None, start)
+        (None, source)
     }
 
     fn templates(
@@ -269,7 +269,7 @@ groups:
             recording.labels.canonical(),
             "kind=\"derived\",team=\"runtime\""
         );
-        let start = recording.position.expr.unwrap();
+        let start = recording.position.expr.as_ref().unwrap().whole().start;
         assert!(WHOLE[start..].starts_with("sum by (job)"));
         let alert = group.rules[1].alerting().unwrap();
         assert_eq!(alert.hold.pending, Nanos(10 * Nanos::MINUTE.0));
@@ -317,6 +317,168 @@ groups:
                 "{text}\n--- expected\n{expected}\n--- found\n{error}"
             );
         }
+    }
+
+    /// Each case is the value of `expr`, in which `«` and `»` stand around what the caret is under.
+    #[test]
+    fn faults_in_scalars_have_their_own_place() {
+        let cases = [
+            ("literal", "|\n      up\n      + «rat»(up[1m])\n"),
+            (
+                "literal, its first line",
+                "|\n      «rat»(up[1m])\n        > 1\n",
+            ),
+            (
+                "literal, stripped",
+                "|-\n      up\n\n\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "literal, kept, with a comment",
+                "|+ # why\n      up\n        + «rat»(up[1m])\n\n",
+            ),
+            (
+                "literal, blank lines first",
+                "|\n\n  \n      up\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "literal, told how far indented",
+                "|2\n        up\n       + «rat»(up[1m])\n",
+            ),
+            (
+                "literal, indented far",
+                "|\n                up\n                + «rat»(up[1m])\n",
+            ),
+            ("literal, no line end", "|\n      up\n      + «rat»(up[1m])"),
+            (
+                "literal, with CRLF",
+                "|\r\n      up\r\n      + «rat»(up[1m])\r\n",
+            ),
+            (
+                "literal, with tabs",
+                "|\n      up\n      \t+ «rat»(up[1m])\n",
+            ),
+            (
+                "literal, after é",
+                "|\n      up{a=\"é\"}\n      + up{a=\"é\"} + «rat»(up[1m])\n",
+            ),
+            (
+                "literal, like another part",
+                "|\n      rate(up[1m])\n      + «rat»(up[1m])\n",
+            ),
+            ("literal, at its end", "|\n      up\n      + sum(up«»\n\n"),
+            (
+                "literal, tagged",
+                "!!str |\n      up\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "literal, anchored",
+                "&a |\n      up\n      + «rat»(up[1m])\n",
+            ),
+            ("folded", ">\n      up\n      + «rat»(up[1m])\n"),
+            (
+                "folded, stripped",
+                ">-\n      up\n      + up\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "folded, blank lines",
+                ">\n      up\n\n      + up\n\n\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "folded, deeper lines",
+                ">\n      up\n        + up\n          + «rat»(up[1m])\n      + up\n",
+            ),
+            (
+                "folded, after deeper lines",
+                ">\n      up\n        + up\n\n          + up\n      + «rat»(up[1m])\n",
+            ),
+            (
+                "folded, white space at ends",
+                ">\n      up  \n      + up \n      \n      + «rat»(up[1m])\n",
+            ),
+            (
+                "folded, a line of white space",
+                ">\n      up\n         \n      + «rat»(up[1m])\n",
+            ),
+            (
+                "folded, with CRLF",
+                ">\r\n      up\r\n\r\n      + «rat»(up[1m])\r\n",
+            ),
+            ("single quotes", "'up{a=\"b\"} + «rat»(up[1m])'\n"),
+            (
+                "single quotes, doubled",
+                "'up{a=''b'',c=''''} + «rat»(up[1m])'\n",
+            ),
+            (
+                "single quotes, lines",
+                "'up\n      + up{a=''b''}\n\n      + «rat»(up[1m])'\n",
+            ),
+            ("double quotes", "\"up + «rat»(up[1m])\"\n"),
+            (
+                "double quotes, escapes",
+                r#""up{a=\"\u00e9\x41\U0001F600\\n\"}\n\t+ «rat»(up[1m])""#,
+            ),
+            (
+                "double quotes, lines",
+                "\"up\n      + up  \n\n      + «rat»(up[1m])\"\n",
+            ),
+            (
+                "double quotes, line goes on",
+                "\"up \\\n      + up\\\n      \\ + «rat»(up[1m])\"\n",
+            ),
+            (
+                "double quotes, folds and escapes",
+                "\"up\n\n\n      \\n\\n+ «rat»(up[1m])\"\n",
+            ),
+            (
+                "double quotes, an escape at fault",
+                r#""up + «\x72at»(up[1m])""#,
+            ),
+            ("plain", "up + «rat»(up[1m])\n"),
+            ("plain, on the next line", "\n      up + «rat»(up[1m])\n"),
+            (
+                "plain, lines",
+                "up\n      + up\n\n        + «rat»(up[1m])\n",
+            ),
+            ("plain, with a comment behind", "up + «rat»(up[1m]) # why\n"),
+        ];
+        let mut wrong = Vec::new();
+        for (name, marked) in cases {
+            let head = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: ";
+            let (before, rest) = marked.split_once('«').unwrap();
+            let (fault, after) = rest.split_once('»').unwrap();
+            let text = format!("{head}{before}{fault}{after}");
+            let at = head.len() + before.len();
+            let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+            let line = text[..at].matches('\n').count() + 1;
+            let column = text[line_start..at].chars().count() + 1;
+            let error = read("r.yml", &text).map(|_| ()).unwrap_err();
+            let problem = &error.problems[0];
+            let carets = problem.excerpt.as_ref().map(|(_, width)| *width);
+            let found = (problem.line, problem.column, carets);
+            if found != (line, column, Some(fault.chars().count())) {
+                wrong.push(format!("{name}: expected {line}:{column}\n{error}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn doubts_about_parts_of_scalars_have_their_own_place() {
+        let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: >\n      up == 0\n      and heap @ 5 > 1\n";
+        let findings = super::super::lint(&read("r.yml", text).unwrap(), None).unwrap();
+        let places: Vec<_> = findings
+            .iter()
+            .map(|f| (f.problem.line, f.problem.column))
+            .collect();
+        assert_eq!(places, [(7, 11)]);
+    }
+
+    #[test]
+    fn behind_an_alias_the_alias_is_shown() {
+        let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: &a |\n      up\n      + rat(up)\n  - alert: B\n    expr: *a\n";
+        let error = read("r.yml", text).map(|_| ()).unwrap_err();
+        let places: Vec<_> = error.problems.iter().map(|p| (p.line, p.column)).collect();
+        assert_eq!(places, [(7, 9), (9, 11)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_saphyr::Spanned;
 use crate::Nanos;
 
 use super::error::{Fault, Problem, RuleError, shorten};
+use super::source_map::SourceMap;
 
 /// A text and where it stands.
 pub(super) type Text = Spanned<String>;
@@ -100,22 +101,22 @@ impl<'t> Reader<'t> {
         start..end
     }
 
-    /// Where a text stands: its content where the file holds it as it is, else its beginning.
-    pub(super) fn span(&self, value: &Text) -> (Range<usize>, bool) {
-        let begin = self.span_at(&value.referenced);
-        let rest = &self.text[begin.start..];
-        match rest.find(value.value.trim_end_matches('\n')) {
-            // Quotes at most stand before it; further away it is another text.
-            Some(i) if i <= 1 => {
-                let start = begin.start + i;
-                (start..start + value.value.trim_end().len(), true)
-            }
-            _ => (begin, false),
+    /// What of the file a text was read from; `None` for an alias.
+    pub(super) fn source(&self, value: &Text) -> Option<SourceMap> {
+        let start = self.span_at(&value.referenced).start;
+        SourceMap::yaml(self.text, start, &value.value)
+    }
+
+    /// Where a text stands: its content, of an alias its name.
+    pub(super) fn span(&self, value: &Text) -> Range<usize> {
+        match self.source(value) {
+            Some(source) => source.whole(),
+            None => self.span_at(&value.referenced),
         }
     }
 
     pub(super) fn report(&mut self, at: &Text, key: String, fault: Fault) {
-        let (span, _) = self.span(at);
+        let span = self.span(at);
         self.report_at(span, key, fault, None);
     }
 

@@ -184,7 +184,7 @@ to = "2026-11-23T04:00:00Z"
         let values = range.values();
         assert_eq!((values.len(), values[0], values[39]), (40, 1.2, 10.0));
         assert_eq!(alert.detects.len(), 3);
-        let start = alert.position.expr.unwrap();
+        let start = alert.position.expr.as_ref().unwrap().whole().start;
         assert!(WHOLE[start..].starts_with("rate(go_memstats_pause_total_ns[1m]) /"));
 
         let told = &file.notifications;

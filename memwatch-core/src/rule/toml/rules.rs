@@ -7,10 +7,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::alert::Hold;
-use crate::expr::{self, Expr, ValueType};
+use crate::expr::{self, Expr, Span, ValueType};
 use crate::rule::error::{Fault, shorten};
 use crate::rule::model::{AlertingRule, Group, Position, RecordingRule, Rule, Scale, TuneRange};
 use crate::rule::names::{is_label_name, is_metric_name};
+use crate::rule::source_map::SourceMap;
 use crate::rule::template::Template;
 use crate::suggest::closest;
 use crate::{Labels, Nanos};
@@ -175,9 +176,15 @@ fn expression(
         return None;
     }
     let (text, span) = fields.string("expr", "a PromQL expression in a string")?;
-    position.expr = source.content_start(&span, text);
-    let within = |offset: usize, end: usize| match position.expr {
-        Some(start) => start + offset..start + end,
+    position.expr = source
+        .content_start(&span, text)
+        .map(|start| SourceMap::verbatim(start, text));
+    let whole = Span {
+        start: 0,
+        end: text.len(),
+    };
+    let within = |part: Span| match &position.expr {
+        Some(source) => source.bytes(part),
         None => span.clone(),
     };
     let key = format!("{}: `expr`", fields.of);
@@ -190,13 +197,13 @@ fn expression(
                 expected: "an instant vector or a scalar".to_owned(),
                 found: format!("a {}", expr.value_type()),
             };
-            source.report(within(0, text.len()), key, fault, None);
+            source.report(within(whole), key, fault, None);
             None
         }
         Err(error) => {
-            let place = error.span.map_or(0..text.len(), |s| s.start..s.end);
+            let place = within(error.span.unwrap_or(whole));
             let fault = Fault::Other(error.message);
-            source.report(within(place.start, place.end), key, fault, error.help);
+            source.report(place, key, fault, error.help);
             None
         }
     }
