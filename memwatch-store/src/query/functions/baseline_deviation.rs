@@ -19,7 +19,7 @@ pub(super) static BASELINE_DEVIATION: SqlFunction = SqlFunction {
             0 when nothing is unusual, and while a greater surprise of the last 60 rows holds; NULL in the warm-up (150 rows and 5 minutes). \
             A fold over the rows in the order of time, so with OVER the whole partition is needed: no frame, and no filter by time \
             underneath. A column that changes with the process (`process`) tells restarts. Options are those of the function in rules, as \
-            texts: `'direction = up'`, `'kind = counter'` (the increase a second is looked at), `'rel_min = 10%'` …",
+            texts, like `'direction = up'`, `'kind = counter'` (the increase a second is looked at) or `'rel_min = 10%'`.",
     example: "SELECT ts, baseline_deviation(ts, heap_inuse_bytes, process, 'direction = up')\n\
               \x20 OVER (PARTITION BY service, instance ORDER BY ts) AS surprise FROM samples",
     body: Body::Statistic(&Unbound),
