@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ReplayArgs, TruthArgs, share};
+use super::{NotifyArgs, ReplayArgs, TruthArgs, share};
 
 /// Say what another rule file would have changed.
 #[derive(Debug, Args)]
@@ -12,10 +12,12 @@ use super::{ReplayArgs, TruthArgs, share};
 Examples:
   memwatch diff old.toml new.toml data/
   memwatch diff old.toml new.toml recordings/ --min-recall 0.9 --max-pages-per-week 5 --junit diff.xml
+  memwatch diff old.toml new.toml data/ --alertmanager alertmanager.yml --silences silences.ndjson
 
-Both files run over the same recording with the same settings. Alerts with the same labels are compared:
-new, lost, moved. Exit: 0 done; 1 the new rules break a limit (--min-…, --max-…); 2 it failed, or the
-new rules evaluated nothing.")]
+Both files run over the same recording with the same settings, and their alerts go through the routes and
+silences that are given. Alerts with the same labels are compared: new, lost, moved.
+Exit: 0 done; 1 the new rules break a limit (--min-…, --max-…); 2 it failed, or the new rules evaluated
+nothing.")]
 pub struct DiffArgs {
     /// The rules as they are
     #[arg(value_name = "OLD")]
@@ -27,6 +29,8 @@ pub struct DiffArgs {
     pub replay: ReplayArgs,
     #[command(flatten)]
     pub truth: TruthArgs,
+    #[command(flatten)]
+    pub notify: NotifyArgs,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = DiffFormat::Table, value_name = "FORMAT")]
     pub format: DiffFormat,
@@ -47,7 +51,7 @@ pub struct BudgetArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub min_precision: Option<f64>,
     /// Exit with 1 when the new rules would page more often: firing messages to PagerDuty, or alerts
-    /// when the file has no route; the recording's rate, put to a week
+    /// when there is no route; the recording's rate, put to a week
     #[arg(long, value_name = "PAGES")]
     pub max_pages_per_week: Option<f64>,
     /// Whose firing messages are pages, instead of those to PagerDuty

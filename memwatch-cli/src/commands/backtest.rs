@@ -16,6 +16,7 @@ use crate::render::{self, Output, backtest_json, explain_json, junit};
 pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let file = check::load(&args.rules)??;
     let told = notify::notifications(&args.notify, &file)?;
+    notify::say_doubts(&args.notify, &[&told]);
     let replay = Replay::open(&args.replay, &args.truth)?;
     let backtest = replay.backtest(&file).notifications(told);
     let series = replay.snapshot.series();

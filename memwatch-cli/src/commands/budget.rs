@@ -121,7 +121,7 @@ fn pages(limit: f64, receivers: &[String], old: &Outcome, new: &Outcome) -> anyh
 fn pages_of(outcome: &Outcome, receivers: &[String]) -> anyhow::Result<u64> {
     let Some(notified) = &outcome.notified else {
         if let Some(name) = receivers.first() {
-            bail!("--page-receiver {name}: the rule file has no route, so it tells nobody");
+            bail!("--page-receiver {name}: there is no route, so nobody is told");
         }
         return Ok(outcome.alerts.len() as u64);
     };

@@ -4,7 +4,7 @@ use anyhow::bail;
 use memwatch_core::backtest::Diff;
 
 use super::replay::Replay;
-use super::{budget, check, report, say};
+use super::{budget, check, notify, report, say};
 use crate::args::{DiffArgs, DiffFormat};
 use crate::exit::Answer;
 use crate::render::diff::Compared;
@@ -15,9 +15,16 @@ use crate::render::{Output, diff, diff_json, junit};
 pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let old_file = check::load(&args.old)??;
     let new_file = check::load(&args.new)??;
+    let old_told = notify::notifications(&args.notify, &old_file)?;
+    let new_told = notify::notifications(&args.notify, &new_file)?;
+    notify::say_doubts(&args.notify, &[&old_told, &new_told]);
     let replay = Replay::open(&args.replay, &args.truth)?;
-    let old = replay.backtest(&old_file).run(&replay.snapshot.series())?;
-    let new = replay.backtest(&new_file).run(&replay.snapshot.series())?;
+    let run = |file, told| {
+        let backtest = replay.backtest(file).notifications(told);
+        backtest.run(&replay.snapshot.series())
+    };
+    let old = run(&old_file, old_told)?;
+    let new = run(&new_file, new_told)?;
     let compared = Diff::of(&old, &new);
     let budgets = budget::check(&args.budget, &old, &new, &compared)?;
     let shown = Compared {

@@ -10,7 +10,7 @@ use memwatch_core::rule::{RuleFile, read_notifications, read_silences};
 use super::say;
 use crate::args::NotifyArgs;
 
-/// What the alerts of a rule file go through. Says what is doubtful in it.
+/// What the alerts of a rule file go through.
 pub fn notifications(args: &NotifyArgs, file: &RuleFile) -> anyhow::Result<Arc<Notifications>> {
     let own = &file.notifications;
     let mut found = match &args.alertmanager {
@@ -34,13 +34,25 @@ pub fn notifications(args: &NotifyArgs, file: &RuleFile) -> anyhow::Result<Arc<N
             .silences
             .extend(read_silences(&path.to_string_lossy(), &text(path)?)?);
     }
-    if found.route.is_none() && !(args.silences.is_empty() && found.silences.is_empty()) {
-        say("warning: there is no route, so nobody is told and silences keep nothing back");
-    }
-    for doubt in found.doubts() {
-        say(&format!("warning: {doubt}"));
-    }
     Ok(Arc::new(found))
+}
+
+/// Says what is doubtful in what alerts go through, once when several have it.
+pub fn say_doubts(args: &NotifyArgs, told: &[&Notifications]) {
+    let mut said: Vec<String> = Vec::new();
+    for one in told {
+        let mut doubts = one.doubts();
+        if one.route.is_none() && !(args.silences.is_empty() && one.silences.is_empty()) {
+            let doubt = "there is no route, so nobody is told and silences keep nothing back";
+            doubts.push(doubt.to_owned());
+        }
+        for doubt in doubts {
+            if !said.contains(&doubt) {
+                say(&format!("warning: {doubt}"));
+                said.push(doubt);
+            }
+        }
+    }
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {

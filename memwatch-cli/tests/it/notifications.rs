@@ -240,6 +240,62 @@ fn alertmanagers_own_file_says_who_is_told() {
 }
 
 #[test]
+fn the_alerts_of_both_rule_files_go_through_what_is_given() {
+    let dir = folder(RULES);
+    fs::write(dir.path().join("am.yml"), ALERTMANAGER).unwrap();
+    // One minute's alert fires 2 s later by the new rules, and so do its messages.
+    let later = RULES.replace("for = \"3s\"", "for = \"5s\"");
+    assert_ne!(later, RULES);
+    fs::write(dir.path().join("new.toml"), later).unwrap();
+    let args = ["diff", "rules.toml", "new.toml", "rec"];
+    let diff = |more: &[&str]| memwatch(dir.path(), &[&args[..], more].concat());
+    let changes = |more: &[&str]| -> Vec<String> {
+        let more = [more, &["--format", "json"]].concat();
+        let found = json(&diff(&more).ended(0).out);
+        let messages = found["messages"].as_array().unwrap();
+        let short = |m: &serde_json::Value| {
+            let text = |key: &str| m[key].as_str().unwrap().to_owned();
+            let later = &m["later_s"];
+            let (change, by, status) = (text("change"), text("integration"), text("status"));
+            format!("{change} {by} {status} {later}")
+        };
+        messages.iter().map(short).collect()
+    };
+    assert_eq!(changes(&[]), [""; 0]);
+    let through = ["--alertmanager", "am.yml"];
+    let told = changes(&through);
+    assert_eq!(told.len(), 9, "{told:?}");
+    for by in ["pagerduty", "slack", "webhook"] {
+        assert!(told.contains(&format!("moved {by} firing 2.0")), "{told:?}");
+    }
+    // What is doubtful in it is said once, not for each rule file.
+    let ran = diff(&through).ended(0);
+    assert_eq!(ran.err.matches("`repeat_interval` is 5s").count(), 1);
+    assert!(ran.out.contains("Messages that changed"), "{}", ran.out);
+    // A page of a rule file without a route of its own counts for the limit.
+    let limit = ["--max-pages-per-week", "5"];
+    let ran = diff(&[&through[..], &limit].concat()).ended(1);
+    assert!(ran.err.contains("2 pages in"), "{}", ran.err);
+
+    // A silence of everything until after the last message: both sides are silent.
+    let event = r#"{"at":"2026-11-23T05:00:00Z","silence":"all","matchers":["alertname!=\"\""],"for":"1h"}"#;
+    fs::write(dir.path().join("silences.ndjson"), event).unwrap();
+    let silenced = [&through[..], &["--silences", "silences.ndjson"]].concat();
+    assert_eq!(changes(&silenced), [""; 0]);
+
+    // Routes of the old file and of --alertmanager: neither is the right one.
+    fs::write(dir.path().join("rules.toml"), format!("{RULES}\n{ROUTE}")).unwrap();
+    let failed = diff(&through).ended(2);
+    assert!(
+        failed.err.contains(
+            "rules.toml has routes, receivers or inhibitions of its own: expected these in one file"
+        ),
+        "{}",
+        failed.err
+    );
+}
+
+#[test]
 fn no_secret_is_in_any_output() {
     let dir = folder(RULES);
     fs::write(dir.path().join("am.yml"), ALERTMANAGER).unwrap();
