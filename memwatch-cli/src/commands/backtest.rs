@@ -39,6 +39,7 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let shown = Shown {
         rules_path: &args.rules,
         data_path: &replay.data,
+        notify: &args.notify,
         file: &file,
         outcome: &outcome,
         data_commit: replay.snapshot.version(),

@@ -31,6 +31,7 @@ pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Answer> {
         old_path: &args.old,
         new_path: &args.new,
         data_path: &replay.data,
+        notify: &args.notify,
         old: &old,
         new: &new,
         diff: &compared,

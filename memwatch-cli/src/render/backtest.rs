@@ -12,6 +12,7 @@ use memwatch_core::{Labels, Nanos, Timestamp};
 use super::backtest_json::policy;
 use super::table::{Column, Style, draw};
 use super::{Output, clean, coverage, grouped, notifications, robustness, score, timeline};
+use crate::args::NotifyArgs;
 
 /// What evaluates: part of every report, because it decides outcomes.
 pub const ENGINE: &str = concat!(
@@ -29,6 +30,8 @@ pub struct Shown<'a> {
     pub rules_path: &'a Path,
     /// The data as the user named it.
     pub data_path: &'a Path,
+    /// The files that say whom alerts are told, as the user named them.
+    pub notify: &'a NotifyArgs,
     /// The rules.
     pub file: &'a RuleFile,
     /// What was found.
@@ -285,6 +288,18 @@ fn settings(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
             "; no route, so nobody is told"
         },
     )?;
+    told_by(out, shown.notify)
+}
+
+/// The files beside the rules that say whom alerts are told, a line each.
+pub fn told_by(out: &mut Output, args: &NotifyArgs) -> anyhow::Result<()> {
+    if let Some(path) = &args.alertmanager {
+        writeln!(out, "routes from {}", clean(&path.to_string_lossy(), false))?;
+    }
+    for path in &args.silences {
+        let path = path.to_string_lossy();
+        writeln!(out, "silences from {}", clean(&path, false))?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use memwatch_core::backtest::{
@@ -21,6 +22,7 @@ use super::notifications_json::{
 use super::robustness::{self, RobustnessJson};
 use super::score_json::{self, ScoredJson};
 use super::{Output, json};
+use crate::args::NotifyArgs;
 
 /// The schema's name and version.
 const SCHEMA: &str = "memwatch.backtest/1";
@@ -72,6 +74,26 @@ struct SettingsJson {
     lookback_s: f64,
     grace_s: Option<f64>,
     notifications: &'static str,
+    #[serde(flatten)]
+    told: ToldJson,
+}
+
+/// The files beside the rules that say whom alerts are told.
+#[derive(Serialize)]
+pub struct ToldJson {
+    alertmanager: Option<String>,
+    silences: Vec<String>,
+}
+
+impl ToldJson {
+    /// As the user named them.
+    pub fn of(args: &NotifyArgs) -> ToldJson {
+        let name = |path: &PathBuf| path.to_string_lossy().into_owned();
+        ToldJson {
+            alertmanager: args.alertmanager.as_ref().map(name),
+            silences: args.silences.iter().map(name).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -255,6 +277,7 @@ fn head<'a>(shown: &Shown<'a>) -> Head<'a> {
             } else {
                 "no route"
             },
+            told: ToldJson::of(shown.notify),
         },
         services: &shown.outcome.services,
     }

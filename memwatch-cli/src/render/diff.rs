@@ -9,9 +9,10 @@ use memwatch_core::backtest::{
     Change, Diff, MessagePair, Notified, Outcome, Pair, Score, addresses,
 };
 
-use super::backtest::{Clock, cut, lasted, title, was, whose};
+use super::backtest::{Clock, cut, lasted, title, told_by, was, whose};
 use super::table::{Column, Style, draw};
 use super::{Output, clean, grouped};
+use crate::args::NotifyArgs;
 use crate::commands::budget::Budget;
 
 /// Changed alerts that are listed one by one.
@@ -27,6 +28,8 @@ pub struct Compared<'a> {
     pub new_path: &'a Path,
     /// The data as the user named it.
     pub data_path: &'a Path,
+    /// The files that say whom alerts are told, as the user named them.
+    pub notify: &'a NotifyArgs,
     /// What the old rules found.
     pub old: &'a Outcome,
     /// What the new rules found.
@@ -68,6 +71,7 @@ fn head(out: &mut Output, shown: &Compared<'_>) -> anyhow::Result<()> {
         path(shown.data_path),
         lasted(shown.new.range.duration()),
     )?;
+    told_by(out, shown.notify)?;
     let diff = shown.diff;
     writeln!(
         out,

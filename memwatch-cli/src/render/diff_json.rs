@@ -7,8 +7,8 @@ use memwatch_core::{Nanos, TimeRange};
 use serde::Serialize;
 
 use super::backtest::ENGINE;
-use super::backtest_json::verdict;
-use super::diff::{Compared, message_of, message_word, word};
+use super::backtest_json::{ToldJson, verdict};
+use super::diff::{Compared, incident_ids, message_of, message_word, word};
 use super::json::{Number, Time};
 use super::{Output, json};
 
@@ -22,6 +22,8 @@ struct Document<'a> {
     new: String,
     data: String,
     data_commit: u64,
+    #[serde(flatten)]
+    told: ToldJson,
     range: RangeJson,
     counts: BTreeMap<&'static str, u64>,
     /// Every alert of either, also those that stayed the same.
@@ -138,6 +140,7 @@ pub fn document(out: &mut Output, shown: &Compared<'_>) -> anyhow::Result<()> {
         new: shown.new_path.to_string_lossy().into_owned(),
         data: shown.data_path.to_string_lossy().into_owned(),
         data_commit: shown.data_commit,
+        told: ToldJson::of(shown.notify),
         range: RangeJson {
             from: Time(start),
             to: Time(end),

@@ -140,6 +140,9 @@ fn a_silence_acts_from_when_it_was_made_and_tells_what_it_kept_back() {
     let args = ["--silences", "silences.ndjson", "--format", "json"];
     let found = json(&run(dir.path(), &args));
     assert_eq!(found["notifications"].as_array().unwrap().len(), 2);
+    let settings = &found["settings"];
+    assert_eq!(settings["alertmanager"], serde_json::Value::Null);
+    assert_eq!(settings["silences"], serde_json::json!(["silences.ndjson"]));
     let silence = &found["silences"][0];
     assert_eq!(silence["id"], "deploy");
     assert_eq!(silence["from"], "2026-11-23T05:03:40.000000Z");
@@ -152,6 +155,10 @@ fn a_silence_acts_from_when_it_was_made_and_tells_what_it_kept_back() {
         (&"silenced".into(), &"oncall".into())
     );
     let text = run(dir.path(), &args[..2]);
+    assert!(
+        text.ends_with("\nsilences from silences.ndjson\n"),
+        "{text}"
+    );
     let text = text.replace("\n  ", " ");
     assert!(
         text.contains("(v2): kept 1 alert back; without it 2 messages more would have been sent"),
@@ -205,6 +212,7 @@ fn alertmanagers_own_file_says_who_is_told() {
         dir.path(),
         &[&args[..], &["--format", "json"]].concat(),
     ));
+    assert_eq!(found["settings"]["alertmanager"], "am.yml");
     let told: Vec<(&str, bool)> = found["notifications"]
         .as_array()
         .unwrap()
@@ -215,6 +223,7 @@ fn alertmanagers_own_file_says_who_is_told() {
     assert_eq!(told, [each, each, each].concat());
     let all = [&["backtest", "rules.toml", "rec"][..], &args].concat();
     let text = memwatch(dir.path(), &all).ended(0);
+    assert!(text.out.contains("\nroutes from am.yml\n"), "{}", text.out);
     let lines = text.out.replace("\n  ", " ");
     assert!(
         lines.contains("what slack gets exactly is not simulated"),
@@ -282,6 +291,13 @@ fn the_alerts_of_both_rule_files_go_through_what_is_given() {
     fs::write(dir.path().join("silences.ndjson"), event).unwrap();
     let silenced = [&through[..], &["--silences", "silences.ndjson"]].concat();
     assert_eq!(changes(&silenced), [""; 0]);
+    let found = json(
+        &diff(&[&silenced[..], &["--format", "json"]].concat())
+            .ended(0)
+            .out,
+    );
+    assert_eq!(found["alertmanager"], "am.yml");
+    assert_eq!(found["silences"], serde_json::json!(["silences.ndjson"]));
 
     // Routes of the old file and of --alertmanager: neither is the right one.
     fs::write(dir.path().join("rules.toml"), format!("{RULES}\n{ROUTE}")).unwrap();
@@ -313,6 +329,10 @@ fn no_secret_is_in_any_output() {
         ];
         let ran = memwatch(dir.path(), &args).ended(0);
         let report = fs::read_to_string(dir.path().join("report.html")).unwrap();
+        assert!(
+            report.contains("<dt>routes of</dt><dd><bdi>am.yml</bdi></dd>"),
+            "{report}"
+        );
         for shown in [&ran.out, &ran.err, &report] {
             assert!(!shown.contains("canary"), "{format}\n{shown}");
         }

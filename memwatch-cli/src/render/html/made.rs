@@ -1,6 +1,7 @@
 //! What could not be evaluated, and everything that decides the outcome.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use memwatch_core::Nanos;
 
@@ -42,12 +43,22 @@ pub fn made(out: &mut String, report: &Report<'_>) {
         .map(|(interval, phase)| format!("every {interval} (phase {phase})"))
         .collect();
     let buckets = report.pages.iter().map(|p| p.axis.len()).max().unwrap_or(0) as u64;
+    let told = shown.notify;
+    let own = || "the rule file".to_owned();
+    let routes = told.alertmanager.as_ref();
+    let silences = told.silences.iter().map(|p| name(&p.to_string_lossy()));
+    let silences: Vec<String> = iter::once(own()).chain(silences).collect();
     let rows = [
         (
             "command",
             format!("<code>{}</code>", escape(&report.command)),
         ),
         ("rules", name(&shown.rules_path.to_string_lossy())),
+        (
+            "routes of",
+            routes.map_or_else(own, |p| name(&p.to_string_lossy())),
+        ),
+        ("silences of", silences.join(", ")),
         (
             "data",
             format!(
