@@ -28,14 +28,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memwatch_core::incident::Incident;
-use memwatch_core::record::{
-    Artifact, GcCycle, GcPause, Identity, MemorySample, MetricSample, RecordSink, Span,
-};
-use memwatch_core::source::Rejection;
+use memwatch_core::record::{Artifact, Identity};
 
 use crate::buffer::Columns;
-use crate::schema::{Row, Run, StoredArtifact, TABLES};
+use crate::row_sink::{RowSink, record_sink};
+use crate::schema::{Row, Run, TABLES};
 use crate::wal::WalWriter;
 use crate::writer::{Recovered, Writer};
 use crate::{Committed, Result, Store};
@@ -134,18 +131,6 @@ impl Appender {
         self.push(of, row)
     }
 
-    fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
-        let group = &mut self.group[R::TABLE.index()];
-        group.push(of, row, 0);
-        self.group_rows += 1;
-        if group.bytes() > GROUP_BYTES {
-            let full = std::mem::replace(group, Columns::new(R::TABLE));
-            let wal = &mut self.wal;
-            self.writer.guarded(|_| wal.append(&full))?;
-        }
-        Ok(())
-    }
-
     /// Makes all rows so far durable: acknowledged. Readers see them at once. Flushes when it is time to.
     ///
     /// # Errors
@@ -205,56 +190,22 @@ fn empty_group() -> Vec<Columns> {
         .collect()
 }
 
-/// [`RecordSink::reject`] and [`RecordSink::note`] do nothing: who reads an input reports them.
-impl RecordSink for Appender {
-    fn sample(&mut self, of: &Identity, row: &MemorySample) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn gc_cycle(&mut self, of: &Identity, row: &GcCycle) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn gc_pause(&mut self, of: &Identity, row: &GcPause) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn metric(&mut self, of: &Identity, row: &MetricSample) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn span(&mut self, of: &Identity, row: &Span) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn incident(&mut self, row: &Incident) -> memwatch_core::Result<()> {
-        let of = Identity {
-            service: row.service.clone(),
-            instance: row.instance.clone(),
-        };
-        Ok(self.push(&of, row)?)
-    }
-
-    fn artifact(
-        &mut self,
-        of: &Identity,
-        row: &Artifact,
-        content: &[u8],
-    ) -> memwatch_core::Result<()> {
-        let (sha256, path) = self.writer.guarded(|w| w.store_artifact(row, content))?;
-        let size_bytes = i64::try_from(content.len()).unwrap_or(i64::MAX);
-        let stored = StoredArtifact {
-            artifact: row,
-            sha256: &sha256,
-            size_bytes,
-            path: &path,
-        };
-        Ok(self.push(of, &stored)?)
-    }
-
-    fn reject(&mut self, _: Rejection) -> memwatch_core::Result<()> {
+impl RowSink for Appender {
+    fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
+        let group = &mut self.group[R::TABLE.index()];
+        group.push(of, row, 0);
+        self.group_rows += 1;
+        if group.bytes() > GROUP_BYTES {
+            let full = std::mem::replace(group, Columns::new(R::TABLE));
+            let wal = &mut self.wal;
+            self.writer.guarded(|_| wal.append(&full))?;
+        }
         Ok(())
     }
 
-    fn note(&mut self, _: String) {}
+    fn keep(&mut self, row: &Artifact, content: &[u8]) -> Result<(String, String)> {
+        self.writer.guarded(|w| w.store_artifact(row, content))
+    }
 }
+
+record_sink!(Appender);

@@ -48,6 +48,7 @@ mod overlay;
 #[cfg(feature = "sql")]
 pub mod query;
 mod retention;
+mod row_sink;
 mod scan;
 pub mod schema;
 mod segment;

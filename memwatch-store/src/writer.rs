@@ -18,18 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use memwatch_core::incident::Incident;
-use memwatch_core::record::{
-    Artifact, ArtifactKind, GcCycle, GcPause, Identity, MemorySample, MetricSample, RecordSink,
-    Span,
-};
-use memwatch_core::source::Rejection;
+use memwatch_core::record::{Artifact, ArtifactKind, Identity};
 use sha2::{Digest, Sha256};
 
 use crate::layout::{Layout, SegmentPath, hex};
 use crate::lock::WriterLock;
 use crate::manifest::{Commit, FORMAT, SourceHash, SourceIdentity, State};
-use crate::schema::{Row, Run, StoredArtifact, Table};
+use crate::row_sink::{RowSink, record_sink};
+use crate::schema::{Row, Run, Table};
 use crate::segment::{Place, unfinished};
 use crate::wal::OnDamage;
 use crate::{Error, Result, Shared, marker, now};
@@ -140,10 +136,6 @@ impl Writer {
         done
     }
 
-    fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
-        self.guarded(|writer| writer.staging.push(of, row, writer.input))
-    }
-
     pub(crate) fn staging(&mut self) -> &mut Staging {
         &mut self.staging
     }
@@ -244,59 +236,17 @@ fn extension(kind: ArtifactKind, content: &[u8]) -> &'static str {
     }
 }
 
-/// [`RecordSink::reject`] and [`RecordSink::note`] do nothing: who ingests reports them.
-impl RecordSink for Writer {
-    fn sample(&mut self, of: &Identity, row: &MemorySample) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
+impl RowSink for Writer {
+    fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
+        self.guarded(|writer| writer.staging.push(of, row, writer.input))
     }
 
-    fn gc_cycle(&mut self, of: &Identity, row: &GcCycle) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
+    fn keep(&mut self, row: &Artifact, content: &[u8]) -> Result<(String, String)> {
+        self.guarded(|writer| writer.store_artifact(row, content))
     }
-
-    fn gc_pause(&mut self, of: &Identity, row: &GcPause) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn metric(&mut self, of: &Identity, row: &MetricSample) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn span(&mut self, of: &Identity, row: &Span) -> memwatch_core::Result<()> {
-        Ok(self.push(of, row)?)
-    }
-
-    fn incident(&mut self, row: &Incident) -> memwatch_core::Result<()> {
-        let of = Identity {
-            service: row.service.clone(),
-            instance: row.instance.clone(),
-        };
-        Ok(self.push(&of, row)?)
-    }
-
-    fn artifact(
-        &mut self,
-        of: &Identity,
-        row: &Artifact,
-        content: &[u8],
-    ) -> memwatch_core::Result<()> {
-        let (sha256, path) = self.guarded(|writer| writer.store_artifact(row, content))?;
-        let size_bytes = i64::try_from(content.len()).unwrap_or(i64::MAX);
-        let stored = StoredArtifact {
-            artifact: row,
-            sha256: &sha256,
-            size_bytes,
-            path: &path,
-        };
-        Ok(self.push(of, &stored)?)
-    }
-
-    fn reject(&mut self, _: Rejection) -> memwatch_core::Result<()> {
-        Ok(())
-    }
-
-    fn note(&mut self, _: String) {}
 }
+
+record_sink!(Writer);
 
 impl Drop for Writer {
     /// Removes what was not committed. What a crash leaves is removed by the next writer.

@@ -11,12 +11,12 @@ use memwatch_core::TimeRange;
 use sha2::{Digest as _, Sha256};
 
 use super::{Finding, Verified};
-use crate::layout::{IN_PROGRESS, Layout, REPLACED, hex, is_artifact, is_ours};
+use crate::layout::{IN_PROGRESS, Layout, REPLACED, hex, is_artifact};
 use crate::manifest::{State, decode};
 use crate::schema::Table;
 use crate::segment::TextColumn;
 use crate::wal::{self, OnDamage, replay};
-use crate::writer::sweep::list;
+use crate::writer::sweep::{list, unknown_segments};
 use crate::{Error, Instances, Result, Snapshot, Store};
 
 /// The marker reads as it did when the store was opened.
@@ -190,43 +190,23 @@ fn check_artifact(store: &Store, file: &NamedFile, bytes: &mut u64) -> Option<St
 /// Files of ours that no commit knows.
 pub(super) fn look_for_orphans(store: &Store, state: &State, into: &mut Verified) -> Result<()> {
     let layout = &store.shared.layout;
-    for table in Table::all() {
-        let live: HashSet<PathBuf> = state
-            .of(table)
-            .iter()
-            .map(|s| layout.segment(&s.path))
-            .collect();
-        for folder in list(&layout.table(table))? {
-            if !folder.is_dir() {
-                continue;
-            }
-            for path in list(&folder)? {
-                let name = path
-                    .file_name()
-                    .and_then(|n| n.to_str())
-                    .unwrap_or_default();
-                if !is_ours(name) || live.contains(&path) {
-                    continue;
-                }
-                let below = below(store, &path);
-                if name.ends_with(IN_PROGRESS) {
-                    into.notes
-                        .push(format!("{below}: being written, or left by a crash"));
-                } else if name.ends_with(REPLACED) {
-                    into.notes
-                        .push(format!("{below}: replaced, kept for readers of before"));
-                } else if State::read(layout)?.version == state.version {
-                    into.findings.push(Finding {
-                        file: below,
-                        problem:
-                            "expected a segment of some commit, found one of none: other engines \
-                                  read it, memwatch does not"
-                                .to_owned(),
-                        gap: None,
-                        set_aside: None,
-                    });
-                }
-            }
+    for path in unknown_segments(layout, state)? {
+        let below = below(store, &path);
+        if below.ends_with(IN_PROGRESS) {
+            into.notes
+                .push(format!("{below}: being written, or left by a crash"));
+        } else if below.ends_with(REPLACED) {
+            into.notes
+                .push(format!("{below}: replaced, kept for readers of before"));
+        } else if State::read(layout)?.version == state.version {
+            into.findings.push(Finding {
+                file: below,
+                problem: "expected a segment of some commit, found one of none: other engines \
+                          read it, memwatch does not"
+                    .to_owned(),
+                gap: None,
+                set_aside: None,
+            });
         }
     }
     Ok(())

@@ -18,33 +18,12 @@ pub(super) const GRACE: Duration = Duration::from_secs(600);
 /// Cleans up; only the holder of the lock may.
 pub(super) fn sweep(shared: &Shared, state: &State) -> Result<()> {
     let (layout, disk) = (&shared.layout, &shared.disk);
-    for table in Table::all() {
-        let live: HashSet<PathBuf> = state
-            .of(table)
-            .iter()
-            .map(|s| layout.segment(&s.path))
-            .collect();
-        for folder in list(&layout.table(table))? {
-            if !folder.is_dir() {
-                continue;
-            }
-            for path in list(&folder)? {
-                let name = path
-                    .file_name()
-                    .and_then(|n| n.to_str())
-                    .unwrap_or_default();
-                // Files of others are none of our business.
-                if !is_ours(name) || live.contains(&path) {
-                    continue;
-                }
-                if name.ends_with(IN_PROGRESS)
-                    || (name.ends_with(REPLACED) && older_than(&path, GRACE))
-                {
-                    disk.remove(&path)?;
-                } else if !name.ends_with(REPLACED) {
-                    set_aside(disk, &path)?;
-                }
-            }
+    for path in unknown_segments(layout, state)? {
+        let name = path.to_string_lossy();
+        if name.ends_with(IN_PROGRESS) || (name.ends_with(REPLACED) && older_than(&path, GRACE)) {
+            disk.remove(&path)?;
+        } else if !name.ends_with(REPLACED) {
+            set_aside(disk, &path)?;
         }
     }
     let root = layout.root();
@@ -61,6 +40,26 @@ pub(super) fn sweep(shared: &Shared, state: &State) -> Result<()> {
         }
     }
     forget_old_commits(layout, disk, state.version)
+}
+
+/// Files of ours below the tables that are no live segment, whatever became of them. Files of others are none of our business.
+pub(crate) fn unknown_segments(layout: &Layout, state: &State) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for table in Table::all() {
+        let segments = state.of(table).iter();
+        let live: HashSet<PathBuf> = segments.map(|s| layout.segment(&s.path)).collect();
+        for folder in list(&layout.table(table))? {
+            if !folder.is_dir() {
+                continue;
+            }
+            let files = list(&folder)?.into_iter();
+            found.extend(files.filter(|path| {
+                let name = path.file_name().and_then(|n| n.to_str());
+                name.is_some_and(is_ours) && !live.contains(path)
+            }));
+        }
+    }
+    Ok(found)
 }
 
 /// Gives a segment that is not live a name that no engine reads.
