@@ -11,6 +11,7 @@
 //! Every case is run through this crate's own evaluator before it is given away: it is only a case when the alerts come out as they did in
 //! the recording, at the same evaluations.
 
+mod case;
 mod cut;
 mod grid;
 mod notation;
@@ -18,7 +19,8 @@ mod portable;
 mod subject;
 mod write;
 
-pub use cut::{Case, cut};
+pub use case::Case;
+pub use cut::cut;
 pub use subject::Subject;
 
 /// Why there is no case.

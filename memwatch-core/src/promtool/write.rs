@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::Nanos;
 use crate::rule::{Group, Rule};
 
-use super::cut::Case;
+use super::case::Case;
 use super::grid::Grid;
 use super::notation::{quoted, values};
 
