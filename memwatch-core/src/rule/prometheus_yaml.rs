@@ -10,7 +10,7 @@ use crate::alert::{Hold, Notifications};
 use crate::expr::{self, Expr, ValueType};
 use crate::{Labels, Nanos};
 
-use super::error::{Fault, RuleError};
+use super::error::{Fault, Problem, RuleError};
 use super::model::{AlertingRule, Group, Position, RecordingRule, Rule, RuleFile, Settings};
 use super::names::{is_label_name, is_metric_name};
 use super::source_map::SourceMap;
@@ -51,6 +51,23 @@ struct RuleYaml {
 
 /// Reads a rule file; `file` is its name for messages. Groups that give no interval are evaluated each minute, Prometheus' default.
 pub(super) fn read(file: &str, text: &str) -> Result<RuleFile, RuleError> {
+    if let Some(line) = of_alertmanager(text) {
+        return Err(RuleError {
+            problems: vec![Problem {
+                file: file.into(),
+                line,
+                column: 1,
+                key: String::new(),
+                fault: Fault::Value {
+                    expected: "groups of rules".to_owned(),
+                    found: "Alertmanager's configuration".to_owned(),
+                },
+                help: Some("it says whom alerts are told, and goes beside the rules: `--alertmanager FILE`".to_owned()),
+                // It holds secrets: complaints show no lines of it.
+                excerpt: None,
+            }],
+        });
+    }
     let mut reader = Reader::new(file, text);
     let mut groups = Vec::new();
     if let Some(parsed) = reader.parse::<FileYaml>() {
@@ -222,6 +239,15 @@ impl Reader<'_> {
             }
         }
         found
+    }
+}
+
+/// The line on which something begins that only Alertmanager's configuration has, when it has no rules.
+fn of_alertmanager(text: &str) -> Option<usize> {
+    let begins = |key: &str| text.lines().position(|line| line.starts_with(key));
+    match begins("groups:") {
+        Some(_) => None,
+        None => begins("route:").or(begins("receivers:")).map(|i| i + 1),
     }
 }
 
@@ -471,6 +497,21 @@ groups:
             .map(|f| (f.problem.line, f.problem.column))
             .collect();
         assert_eq!(places, [(7, 11)]);
+    }
+
+    #[test]
+    fn alertmanagers_configuration_is_known_and_not_shown() {
+        let text =
+            "global:\n  slack_api_url: https://canary\nroute: {receiver: a, group_wait: canary}\n";
+        let said = read("am.yml", text).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "am.yml:3:1: expected groups of rules, found Alertmanager's configuration\n  help: it says whom alerts are told, and \
+             goes beside the rules: `--alertmanager FILE`"
+        );
+        assert!(
+            read("r.yml", "route: x\ngroups: []\n").is_err_and(|e| e.to_string().contains("route"))
+        );
     }
 
     #[test]
