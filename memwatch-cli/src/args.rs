@@ -412,7 +412,11 @@ pub struct BacktestArgs {
     #[command(flatten)]
     pub robustness: RobustnessArgs,
     /// Says why an alert fired (its id), or how near each rule came to an incident (kind@service, or kind@service#2), instead of the report
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["report", "junit", "fail_on", "min_recall", "min_precision"]
+    )]
     pub explain: Option<String>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]

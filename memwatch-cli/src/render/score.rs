@@ -90,7 +90,6 @@ fn compared(out: &mut Output, scored: &Scored, style: Style) -> anyhow::Result<(
     let of_reference = |row: &Reference| {
         let name = match row.name {
             "random" => "as many at random".to_owned(),
-            "static" => "best fixed limits".to_owned(),
             name => name.to_owned(),
         };
         vec![

@@ -17,7 +17,6 @@ const SEEDS: u64 = 100;
 #[non_exhaustive]
 pub struct Reference {
     /// `silent`: no alert. `random`: as many alerts as the rules gave, at random moments of the watched time; the mean of 100 seeds.
-    /// `static`: the best fixed limits, found on the first part of the recording.
     pub name: &'static str,
     /// Incidents hit.
     pub hit: f64,
