@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::backtest::ENGINE;
 use super::backtest_json::{ToldJson, verdict};
-use super::diff::{Compared, incident_ids, message_of, message_word, word};
+use super::diff::{Compared, message_of, message_word, word};
 use super::json::{Number, Time};
 use super::{Output, json};
 
