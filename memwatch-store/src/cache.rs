@@ -11,8 +11,9 @@ use crate::layout::SegmentPath;
 
 /// Footers kept: about 100 KB each for the widest table.
 const FOOTER_BYTES: usize = 32 << 20;
-/// Decoded blocks kept: a backtest asks for the same columns selector after selector and chunk after chunk.
-const BLOCK_BYTES: usize = 64 << 20;
+/// Decoded blocks kept: those of one stretch of a backtest, in which selector after selector asks for the same instants, and the last of
+/// which the next stretch begins with. What is kept longer only takes pages of memory that were never touched.
+const BLOCK_BYTES: usize = 16 << 20;
 
 /// A block of one column: segment, row group, column, and number of the block within the row group.
 pub(crate) type BlockKey = (SegmentPath, usize, usize, usize);

@@ -68,6 +68,9 @@ pub(super) fn key(matchers: &[Matcher]) -> String {
     texts.join(",")
 }
 
+/// Up to this part of what is wished is read again: that costs less than to move all of the rest behind what is known.
+const REREAD: i64 = 8;
+
 /// Instants before and after, and how many of those before are dropped: series of one process share them.
 type Join = (*const i64, usize, *const i64);
 
@@ -271,6 +274,8 @@ impl Reads {
         if let Some(known) = self.known.window
             && known.after <= self.wished.after
             && self.wished.after <= known.until
+            && known.until.since(self.wished.after).0
+                > self.wished.until.since(self.wished.after).0 / REREAD
         {
             self.missing = (known.until < self.wished.until).then_some(Window {
                 after: known.until,

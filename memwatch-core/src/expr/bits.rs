@@ -54,6 +54,19 @@ impl Bits {
         self.words[i / 64] |= 1 << (i % 64);
     }
 
+    /// Sets the values from index `64 × word` on at once: bit `i` is the value of index `64 × word + i`; bits beyond the end are dropped.
+    pub(crate) fn set_word(&mut self, word: usize, bits: u64) {
+        let count = self.len.saturating_sub(word * 64);
+        let kept = if count < 64 {
+            (1 << count) - 1
+        } else {
+            u64::MAX
+        };
+        if let Some(slot) = self.words.get_mut(word) {
+            *slot = bits & kept;
+        }
+    }
+
     /// Makes index `i` a no.
     pub fn clear(&mut self, i: usize) {
         debug_assert!(i < self.len);
@@ -182,6 +195,12 @@ mod tests {
             for from in 0..a.len() + 70 {
                 prop_assert_eq!(x.next(from), (from..a.len()).find(|i| a[*i]));
             }
+            let mut by_words = Bits::all(a.len());
+            for (w, values) in a.chunks(64).enumerate() {
+                let bits = values.iter().enumerate().fold(0, |bits, (i, v)| bits | u64::from(*v) << i);
+                by_words.set_word(w, bits | if values.len() < 64 { u64::MAX << values.len() } else { 0 });
+            }
+            prop_assert_eq!(&by_words, &x);
             let mut all = Bits::all(a.len());
             prop_assert_eq!(all.count(), a.len());
             for i in 0..a.len() { all.clear(i); }

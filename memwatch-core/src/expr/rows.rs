@@ -94,7 +94,27 @@ impl Out<'_> {
         self.values[step] = value;
         self.present.set(step);
     }
+
+    /// Sets `length` values from `start`, a multiple of [`BLOCK`], on. Bit `i` of `there` says whether there is a value `i`; `of` is
+    /// asked for the others too, to no effect, so that no branch is needed.
+    pub(super) fn set_block(
+        &mut self,
+        start: usize,
+        there: u64,
+        length: usize,
+        of: impl Fn(usize) -> f64,
+    ) {
+        let values = self.values[start..start + length].iter_mut();
+        values.enumerate().for_each(|(i, value)| {
+            let this = of(i);
+            *value = if there >> i & 1 == 1 { this } else { 0.0 };
+        });
+        self.present.set_word(start / BLOCK, there);
+    }
 }
+
+/// How many values are set at once by [`Out::set_block`], at most.
+pub(super) const BLOCK: usize = 64;
 
 /// Two rows have the same labels at the same evaluation.
 pub(super) struct SameLabels;

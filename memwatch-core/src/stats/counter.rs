@@ -24,8 +24,27 @@ pub fn increase(values: &[f64]) -> f64 {
 /// The indices `i` at which `values[i]` is less than the value before it.
 #[must_use]
 pub fn reset_indices(values: &[f64]) -> Vec<usize> {
-    let falls = values.windows(2).enumerate().filter(|(_, w)| w[1] < w[0]);
-    falls.map(|(i, _)| i + 1).collect()
+    // Falls are rare: whole blocks are looked over without a branch.
+    const BLOCK: usize = 256;
+    let mut found = Vec::new();
+    for start in (0..values.len().saturating_sub(1)).step_by(BLOCK) {
+        let block = &values[start..values.len().min(start + BLOCK + 1)];
+        let later = &block[1..];
+        let falls = |(before, after): (&f64, &f64)| after < before;
+        if block
+            .iter()
+            .zip(later)
+            .fold(false, |any, pair| any | falls(pair))
+        {
+            let pairs = block.iter().zip(later).enumerate();
+            found.extend(
+                pairs
+                    .filter(|(_, pair)| falls(*pair))
+                    .map(|(i, _)| start + i + 1),
+            );
+        }
+    }
+    found
 }
 
 /// Whether two neighbouring values differ; NaN equals NaN.
@@ -42,13 +61,13 @@ pub fn changed(before: f64, after: f64) -> bool {
 #[must_use]
 pub fn extrapolation(
     difference: f64,
-    samples: usize,
+    samples: f64,
     sampled_s: f64,
     to_start_s: f64,
     to_end_s: f64,
     counter_first: Option<f64>,
 ) -> f64 {
-    let interval = sampled_s / (samples as f64 - 1.0);
+    let interval = sampled_s / (samples - 1.0);
     let limit = interval * 1.1;
     let mut before = if to_start_s >= limit {
         interval / 2.0
@@ -77,9 +96,9 @@ mod tests {
     #[test]
     fn edges_are_reached_when_near() {
         // Ten intervals of 1 s; the window begins 0.5 s earlier and ends 3 s later.
-        assert_eq!(extrapolation(10.0, 11, 10.0, 0.5, 3.0, None), 1.1);
+        assert_eq!(extrapolation(10.0, 11.0, 10.0, 0.5, 3.0, None), 1.1);
         // A counter that began at 0.1 cannot have grown before.
-        assert_eq!(extrapolation(10.0, 11, 10.0, 0.5, 0.0, Some(0.1)), 1.01);
+        assert_eq!(extrapolation(10.0, 11.0, 10.0, 0.5, 0.0, Some(0.1)), 1.01);
     }
 
     proptest! {

@@ -25,22 +25,25 @@ impl Bounds {
             u32::try_from(at_ns.len()).is_ok(),
             "fewer than 2^32 samples"
         );
-        #[allow(clippy::cast_possible_truncation)] // Asserted.
-        let edge = |edges: &mut dyn Iterator<Item = i64>| -> Vec<u32> {
-            let mut next = 0;
-            let mut found = Vec::with_capacity(until_ns.len());
-            for edge in edges {
-                if next > 0 && at_ns[next - 1] > edge {
-                    next = 0;
-                }
-                next += gallop(&at_ns[next..], edge);
-                found.push(next as u32);
+        let mut ends = Search::new(at_ns);
+        let to: Vec<u32> = until_ns.iter().map(|t| ends.up_to(*t)).collect();
+        let mut begins = Search::new(at_ns);
+        let mut other = 0;
+        let from = until_ns.iter().enumerate().map(|(window, until)| {
+            let after = until.saturating_sub(width_ns);
+            while other < window && until_ns[other] < after {
+                other += 1;
             }
-            found
-        };
+            // Most windows begin where another one ends.
+            if until_ns[other] == after {
+                to[other]
+            } else {
+                begins.up_to(after)
+            }
+        });
         Bounds {
-            from: edge(&mut until_ns.iter().map(|t| t.saturating_sub(width_ns))),
-            to: edge(&mut until_ns.iter().copied()),
+            from: from.collect(),
+            to,
         }
     }
 
@@ -60,6 +63,49 @@ impl Bounds {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.to.is_empty()
+    }
+}
+
+/// Searches instants for edges. Linear in total when edges ascend; where both lie about evenly each takes a look at a few instants around
+/// the place that is guessed.
+struct Search<'a> {
+    at_ns: &'a [i64],
+    /// What the last search found, and how much more than the one before.
+    found: usize,
+    stride: usize,
+}
+
+impl<'a> Search<'a> {
+    /// How far from the place that is guessed it looks, without a branch.
+    const NEAR: usize = 4;
+
+    fn new(at_ns: &'a [i64]) -> Self {
+        Search {
+            at_ns,
+            found: 0,
+            stride: 0,
+        }
+    }
+
+    /// How many instants are at most `edge`.
+    #[allow(clippy::cast_possible_truncation)] // `Bounds::find` has asserted it.
+    fn up_to(&mut self, edge: i64) -> u32 {
+        let before = self.found;
+        let guess = before + self.stride;
+        let first = guess.saturating_sub(Self::NEAR);
+        self.found = match self.at_ns.get(first..first + 2 * Self::NEAR) {
+            Some(near) if near[0] <= edge && edge < near[2 * Self::NEAR - 1] => {
+                first
+                    + near
+                        .iter()
+                        .map(|at| usize::from(*at <= edge))
+                        .sum::<usize>()
+            }
+            _ if before > 0 && self.at_ns[before - 1] > edge => gallop(self.at_ns, edge),
+            _ => before + gallop(&self.at_ns[before..], edge),
+        };
+        self.stride = self.found.saturating_sub(before);
+        self.found as u32
     }
 }
 

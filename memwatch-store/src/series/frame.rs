@@ -1,5 +1,6 @@
 //! Rows of one instance or series inside of a window, in the order of time, wherever they are stored.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -80,13 +81,23 @@ impl Frame {
         let place = |part: &Stretch| (part.reader.segment.path.clone(), part.rows.start);
         parts.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| place(&a.1).cmp(&place(&b.1))));
         let count = parts.iter().map(|(_, part, _)| part.rows.len()).sum();
-        let mut at_ns: Vec<i64> = Vec::with_capacity(count);
+        let mut at_ns: Arc<[i64]> = repeat_n(0, count).collect();
+        let mut free = Arc::make_mut(&mut at_ns);
+        let (mut before, mut in_order) = (i64::MIN, true);
         for piece in parts.iter().flat_map(|(_, _, pieces)| pieces) {
-            at_ns.extend(micros(piece).iter().map(|at| at.saturating_mul(1_000)));
+            let slots = take_first(&mut free, piece.len());
+            let both = slots.iter_mut().zip(micros(piece));
+            let mut ascends = true;
+            for (slot, at_us) in both {
+                let this = at_us.saturating_mul(1_000);
+                ascends &= before < this;
+                (before, *slot) = (this, this);
+            }
+            in_order &= ascends;
         }
         let parts: Vec<Stretch> = parts.into_iter().map(|(_, part, _)| part).collect();
         let mut order = None;
-        if !at_ns.is_sorted_by(|a, b| a < b) {
+        if !in_order {
             let ties: Vec<Option<f64>> = match tie {
                 Some(column) => {
                     let blocks = Blocks::load(&parts, &[column])?;
@@ -110,7 +121,7 @@ impl Frame {
             order = Some(rows);
         }
         Ok(Frame {
-            at_ns: at_ns.into(),
+            at_ns,
             parts,
             order,
         })
@@ -155,12 +166,13 @@ impl Frame {
                 for column in rest {
                     sums.add(self.numbers(*column, blocks, |v| v));
                 }
-                sums.values.iter_mut().for_each(|v| *v = scaled(*v));
+                let values = Arc::make_mut(&mut sums.values);
+                values.iter_mut().for_each(|v| *v = scaled(*v));
                 sums
             }
         };
         let Some(present) = present else {
-            return (Arc::clone(&self.at_ns), values.into());
+            return (Arc::clone(&self.at_ns), values);
         };
         let kept = || present.iter().enumerate().filter(|(_, p)| **p);
         (
@@ -177,24 +189,31 @@ impl Frame {
     }
 }
 
+/// The first `count` places of those that are free.
+fn take_first<'f, T>(free: &mut &'f mut [T], count: usize) -> &'f mut [T] {
+    let all = std::mem::take(free);
+    let (first, rest) = all.split_at_mut(count.min(all.len()));
+    *free = rest;
+    first
+}
+
 fn micros(piece: &ArrayRef) -> &[i64] {
     piece.as_primitive::<TimestampMicrosecondType>().values()
 }
 
 /// Values of a column.
 struct Numbers {
-    /// Where there is none, a number without meaning.
-    values: Vec<f64>,
+    /// Where there is none, a number without meaning. Nobody else holds them.
+    values: Arc<[f64]>,
     /// Where there is one; `None`: everywhere.
     present: Option<Vec<bool>>,
 }
 
 impl Numbers {
     fn options(self) -> Vec<Option<f64>> {
-        let values = self.values.into_iter().enumerate();
-        let present = self.present;
-        let there = |i: usize| present.as_ref().is_none_or(|present| present[i]);
-        values.map(|(i, v)| there(i).then_some(v)).collect()
+        let values = self.values.iter().enumerate();
+        let there = |i: usize| self.present.as_ref().is_none_or(|present| present[i]);
+        values.map(|(i, v)| there(i).then_some(*v)).collect()
     }
 
     fn in_order(&self, rows: &[usize]) -> Numbers {
@@ -208,7 +227,8 @@ impl Numbers {
     }
 
     fn add(&mut self, other: Numbers) {
-        for (sum, value) in self.values.iter_mut().zip(&other.values) {
+        let sums = Arc::make_mut(&mut self.values).iter_mut();
+        for (sum, value) in sums.zip(&*other.values) {
             *sum += value;
         }
         self.present = match (self.present.take(), other.present) {
@@ -219,49 +239,42 @@ impl Numbers {
             (mine, others) => mine.or(others),
         };
     }
-
-    /// Adds a piece of the column.
-    fn extend(&mut self, piece: &ArrayRef, of: impl Fn(f64) -> f64) {
-        let before = self.values.len();
-        let known = match piece.data_type() {
-            DataType::Float64 => {
-                let piece = piece.as_primitive::<Float64Type>().values();
-                self.values.extend(piece.iter().map(|v| of(*v)));
-                true
-            }
-            DataType::Int64 => {
-                let piece = piece.as_primitive::<Int64Type>().values();
-                self.values.extend(piece.iter().map(|v| of(*v as f64)));
-                true
-            }
-            _ => {
-                self.values.resize(before + piece.len(), 0.0);
-                false
-            }
-        };
-        if (!known || piece.null_count() > 0) && self.present.is_none() {
-            self.present = Some(vec![true; before]);
-        }
-        if let Some(present) = &mut self.present {
-            present.extend((0..piece.len()).map(|i| known && piece.is_valid(i)));
-        }
-    }
 }
 
+/// A numeric column of some rows, each value as `of` makes it.
 fn numbers(
     parts: &[Stretch],
     column: usize,
     blocks: &Blocks,
     of: impl Fn(f64) -> f64 + Copy,
 ) -> Numbers {
-    let mut all = Numbers {
-        values: Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum()),
-        present: None,
-    };
-    for part in parts {
-        for piece in blocks.column(part, column) {
-            all.extend(&piece, of);
+    let count = parts.iter().map(|p| p.rows.len()).sum();
+    let mut values: Arc<[f64]> = repeat_n(0.0, count).collect();
+    let mut free = Arc::make_mut(&mut values);
+    let mut present: Option<Vec<bool>> = None;
+    let mut before = 0;
+    for piece in parts.iter().flat_map(|part| blocks.column(part, column)) {
+        let slots = take_first(&mut free, piece.len()).iter_mut();
+        let known = match piece.data_type() {
+            DataType::Float64 => {
+                let piece = piece.as_primitive::<Float64Type>().values();
+                slots.zip(piece).for_each(|(slot, v)| *slot = of(*v));
+                true
+            }
+            DataType::Int64 => {
+                let piece = piece.as_primitive::<Int64Type>().values();
+                slots.zip(piece).for_each(|(slot, v)| *slot = of(*v as f64));
+                true
+            }
+            _ => false,
+        };
+        if !known || piece.null_count() > 0 {
+            present.get_or_insert_with(|| vec![true; before]);
         }
+        if let Some(present) = &mut present {
+            present.extend((0..piece.len()).map(|i| known && piece.is_valid(i)));
+        }
+        before += piece.len();
     }
-    all
+    Numbers { values, present }
 }

@@ -2,7 +2,7 @@
 
 use super::window::Windows;
 use super::{Body, Function, RANGE, VECTOR, WindowKernel};
-use crate::expr::rows::Row;
+use crate::expr::rows::{BLOCK, Row};
 use crate::stats::counter::{changed, extrapolation, reset_indices};
 
 const fn window(
@@ -67,7 +67,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// `rate`, `increase` and `delta`. One pass over the resets of a window adds what was lost, in the order in which Prometheus adds.
+/// `rate`, `increase` and `delta`. Resets add what was lost, in the order in which Prometheus adds.
+///
+/// Windows are taken by blocks: what each of a block needs is gathered first, so that the arithmetic is one loop without a branch.
 pub(super) fn extrapolated(
     w: &Windows<'_>,
     row: &mut Row,
@@ -80,36 +82,64 @@ pub(super) fn extrapolated(
         Vec::new()
     };
     let mut first_reset = 0;
+    let seconds = |ns: i64| ns as f64 / 1e9;
+    let width_s = if per_second { seconds(w.width_ns) } else { 1.0 };
     let mut out = row.out();
-    for window in 0..w.bounds.len() {
-        let samples = w.bounds.range(window);
-        if samples.len() < 2 {
-            continue;
+    let mut block = [Edges::default(); BLOCK];
+    for start in (0..w.bounds.len()).step_by(BLOCK) {
+        let length = BLOCK.min(w.bounds.len() - start);
+        let mut there = 0u64;
+        for (i, edges) in block[..length].iter_mut().enumerate() {
+            let samples = w.bounds.range(start + i);
+            if samples.len() < 2 {
+                continue;
+            }
+            there |= 1 << i;
+            let (first, last) = (samples.start, samples.end - 1);
+            let mut difference = w.values[last] - w.values[first];
+            if first_reset < resets.len() {
+                while resets.get(first_reset).is_some_and(|i| *i <= first) {
+                    first_reset += 1;
+                }
+                for reset in resets[first_reset..].iter().take_while(|i| **i <= last) {
+                    difference += w.values[*reset - 1];
+                }
+            }
+            let until = w.until_ns[start + i];
+            *edges = Edges {
+                difference,
+                first: w.values[first],
+                samples: samples.len() as f64,
+                sampled_ns: w.at_ns[last] - w.at_ns[first],
+                to_start_ns: w.at_ns[first] - until.saturating_sub(w.width_ns),
+                to_end_ns: until - w.at_ns[last],
+            };
         }
-        let (first, last) = (samples.start, samples.end - 1);
-        let mut difference = w.values[last] - w.values[first];
-        while resets.get(first_reset).is_some_and(|i| *i <= first) {
-            first_reset += 1;
-        }
-        for reset in resets[first_reset..].iter().take_while(|i| **i <= last) {
-            difference += w.values[*reset - 1];
-        }
-        let seconds = |ns: i64| ns as f64 / 1e9;
-        let until = w.until_ns[window];
-        let mut factor = extrapolation(
-            difference,
-            samples.len(),
-            seconds(w.at_ns[last] - w.at_ns[first]),
-            seconds(w.at_ns[first] - until.saturating_sub(w.width_ns)),
-            seconds(until - w.at_ns[last]),
-            counter.then(|| w.values[first]),
-        );
-        if per_second {
-            factor /= seconds(w.width_ns);
-        }
-        out.set(window, difference * factor);
+        out.set_block(start, there, length, |i| {
+            let e = &block[i];
+            let factor = extrapolation(
+                e.difference,
+                e.samples,
+                seconds(e.sampled_ns),
+                seconds(e.to_start_ns),
+                seconds(e.to_end_ns),
+                counter.then_some(e.first),
+            );
+            e.difference * (factor / width_s)
+        });
     }
     Ok(())
+}
+
+/// What `rate` needs of a window.
+#[derive(Clone, Copy, Default)]
+struct Edges {
+    difference: f64,
+    first: f64,
+    samples: f64,
+    sampled_ns: i64,
+    to_start_ns: i64,
+    to_end_ns: i64,
 }
 
 fn last_two(w: &Windows<'_>, row: &mut Row, rate: bool) -> Result<(), String> {
