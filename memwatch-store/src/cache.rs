@@ -8,6 +8,7 @@ use arrow::array::ArrayRef;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::layout::SegmentPath;
+use crate::segment::ColumnChecksums;
 
 /// Footers kept: about 100 KB each for the widest table.
 const FOOTER_BYTES: usize = 32 << 20;
@@ -20,10 +21,10 @@ pub(crate) type BlockKey = (SegmentPath, usize, usize, usize);
 
 /// Shared by all snapshots of a store.
 pub(crate) struct Cache {
-    footers: Mutex<Lru<SegmentPath, Arc<ParquetMetaData>>>,
+    footers: Mutex<Lru<SegmentPath, Footer>>,
     blocks: Mutex<Lru<BlockKey, ArrayRef>>,
-    /// Row groups whose checksum was right.
-    verified: Mutex<HashSet<(SegmentPath, usize)>>,
+    /// What had the right checksum.
+    verified: Mutex<HashMap<SegmentPath, HashSet<Part>>>,
 }
 
 impl Default for Cache {
@@ -37,12 +38,13 @@ impl Default for Cache {
 }
 
 impl Cache {
-    pub(crate) fn footer(&self, path: &SegmentPath) -> Option<Arc<ParquetMetaData>> {
+    pub(crate) fn footer(&self, path: &SegmentPath) -> Option<Footer> {
         locked(&self.footers).get(path)
     }
 
-    pub(crate) fn keep_footer(&self, path: &SegmentPath, footer: &Arc<ParquetMetaData>) {
-        locked(&self.footers).put(path.clone(), Arc::clone(footer), footer.memory_size());
+    pub(crate) fn keep_footer(&self, path: &SegmentPath, footer: &Footer) {
+        let bytes = footer.metadata.memory_size();
+        locked(&self.footers).put(path.clone(), footer.clone(), bytes);
     }
 
     pub(crate) fn block(&self, key: &BlockKey) -> Option<ArrayRef> {
@@ -54,13 +56,51 @@ impl Cache {
         locked(&self.blocks).put(key, Arc::clone(block), bytes);
     }
 
-    pub(crate) fn is_verified(&self, path: &SegmentPath, row_group: usize) -> bool {
-        locked(&self.verified).contains(&(path.clone(), row_group))
+    /// Whether a column of a row group is known to be whole.
+    pub(crate) fn is_verified(&self, path: &SegmentPath, group: usize, column: usize) -> bool {
+        let verified = locked(&self.verified);
+        let parts = [Part::Group(group), Part::Column(group, column)];
+        verified
+            .get(path)
+            .is_some_and(|known| parts.iter().any(|part| known.contains(part)))
     }
 
-    pub(crate) fn keep_verified(&self, path: &SegmentPath, row_group: usize) {
-        locked(&self.verified).insert((path.clone(), row_group));
+    /// Whether all of a segment is known to be whole.
+    pub(crate) fn is_whole(&self, path: &SegmentPath) -> bool {
+        let verified = locked(&self.verified);
+        verified
+            .get(path)
+            .is_some_and(|known| known.contains(&Part::Whole))
     }
+
+    pub(crate) fn keep_verified(&self, path: &SegmentPath, part: Part) {
+        let mut verified = locked(&self.verified);
+        if !verified.contains_key(path) {
+            verified.insert(path.clone(), HashSet::new());
+        }
+        if let Some(known) = verified.get_mut(path) {
+            known.insert(part);
+        }
+    }
+}
+
+/// What has a checksum of its own in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// All of the file.
+    Whole,
+    /// A row group.
+    Group(usize),
+    /// A column of a row group.
+    Column(usize, usize),
+}
+
+/// A footer, and the checksums it has.
+#[derive(Clone)]
+pub(crate) struct Footer {
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    /// `None` in files of older versions.
+    pub(crate) columns: Option<Arc<ColumnChecksums>>,
 }
 
 /// A panic elsewhere leaves these maps whole: they are only caches.

@@ -21,13 +21,19 @@ pub(crate) fn who(labels: &Labels) -> Who {
 /// How many sampling intervals of silence are a gap.
 const MISSED: i64 = 3;
 
+/// How many samples in a row tell the sampling interval.
+const RUN: usize = 8;
+
 /// Stretches in which samples came without a gap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pulse {
     /// First and last sample of each stretch, ascending.
     pub(super) spans: Vec<(i64, i64)>,
-    /// Running sampling interval; 0 before the second sample.
+    /// Sampling interval: the mean of the last [`RUN`] silences in a row; before there are so many, the first one. 0 before the second
+    /// sample.
     interval: i64,
+    /// Where the present run of silences began, and how many there are.
+    run: (i64, usize),
     /// The silence before the newest sample, when it was a gap.
     gap: i64,
 }
@@ -36,15 +42,38 @@ impl Pulse {
     /// Takes samples; those not newer than the newest are known already.
     pub(super) fn extend(&mut self, at_ns: &[i64]) {
         let known = self.spans.last().map_or(i64::MIN, |s| s.1);
-        let from = at_ns.partition_point(|at| *at <= known);
-        for &at in &at_ns[from..] {
-            self.push(at);
+        let mut rest = &at_ns[at_ns.partition_point(|at| *at <= known)..];
+        while let Some((&at, others)) = rest.split_first() {
+            match rest.get(..RUN) {
+                Some(run) if self.goes_on(run) => rest = &rest[RUN..],
+                _ => {
+                    self.push(at);
+                    rest = others;
+                }
+            }
         }
+    }
+
+    /// Takes a whole run at once, if none has begun and there is no gap in it.
+    fn goes_on(&mut self, run: &[i64]) -> bool {
+        let Some(last) = self.spans.last_mut().filter(|_| self.run.1 == 0) else {
+            return false;
+        };
+        let longest = self.interval.saturating_mul(MISSED);
+        let no_gap = |ok: bool, pair: &[i64]| ok & (pair[1] - pair[0] <= longest);
+        let (first, end) = (run[0], run[run.len() - 1]);
+        if first - last.1 > longest || !run.windows(2).fold(true, no_gap) {
+            return false;
+        }
+        self.interval = (end - last.1) / RUN as i64;
+        (last.1, self.run.0, self.gap) = (end, end, 0);
+        true
     }
 
     fn push(&mut self, at: i64) {
         let Some(last) = self.spans.last_mut() else {
             self.spans.push((at, at));
+            self.run = (at, 0);
             return;
         };
         let silence = at - last.1;
@@ -52,10 +81,16 @@ impl Pulse {
             self.interval = silence;
         }
         if silence <= self.interval.saturating_mul(MISSED) {
-            self.interval += (silence - self.interval) / 8;
+            self.run.1 += 1;
+            if self.run.1 == RUN {
+                self.interval = (at - self.run.0) / RUN as i64;
+                self.run = (at, 0);
+            }
             self.gap = 0;
             last.1 = at;
-        } else if self.gap > 0 && silence <= self.gap.saturating_mul(MISSED) {
+            return;
+        }
+        if self.gap > 0 && silence <= self.gap.saturating_mul(MISSED) {
             // Twice in a row: not a gap, but a slower sampling.
             self.interval = silence;
             self.gap = 0;
@@ -64,6 +99,7 @@ impl Pulse {
             self.gap = silence;
             self.spans.push((at, at));
         }
+        self.run = (at, 0);
     }
 
     /// The stretches, each with the silence after it that is not a gap yet.
@@ -236,6 +272,7 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_gap_is_more_than_three_intervals_of_silence() {
@@ -246,6 +283,24 @@ mod tests {
         let mut slower = Pulse::default();
         slower.extend(&[0, 10, 20, 120, 220, 320]);
         assert_eq!(slower.spans, [(0, 20), (120, 320)]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_samples_come(
+            silences in prop::collection::vec(prop_oneof![8 => 8i64..13, 1 => 1i64..200], 0..120), cuts in prop::collection::vec(0usize..120, 0..6),
+        ) {
+            let at: Vec<i64> = silences.iter().scan(0, |t, s| { *t += s; Some(*t) }).collect();
+            let mut one_by_one = Pulse::default();
+            at.iter().for_each(|at| one_by_one.push(*at));
+            let mut in_pieces = Pulse::default();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(at.len())).chain([0, at.len()]).collect();
+            cuts.sort_unstable();
+            for cut in cuts.windows(2) {
+                in_pieces.extend(&at[cut[0]..cut[1]]);
+            }
+            prop_assert_eq!(in_pieces, one_by_one);
+        }
     }
 
     #[test]

@@ -228,10 +228,11 @@ impl Evaluator<'_> {
     }
 }
 
-/// Whether a staleness marker is among the values: blocks are looked over without a branch.
+/// Whether a staleness marker is among the values. It is a NaN, and NaN are found a block at a time without a branch.
 fn has_markers(values: &[f64]) -> bool {
+    let has_nan = |block: &[f64]| block.iter().fold(false, |any, v| any | v.is_nan());
     let mut blocks = values.chunks(256);
-    blocks.any(|block| block.iter().fold(false, |any, v| any | is_stale(*v)))
+    blocks.any(|block| has_nan(block) && block.iter().any(|v| is_stale(*v)))
 }
 
 /// How far before an evaluation an instant selector reads.

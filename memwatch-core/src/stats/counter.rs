@@ -61,13 +61,13 @@ pub fn changed(before: f64, after: f64) -> bool {
 #[must_use]
 pub fn extrapolation(
     difference: f64,
-    samples: f64,
+    samples: usize,
     sampled_s: f64,
     to_start_s: f64,
     to_end_s: f64,
     counter_first: Option<f64>,
 ) -> f64 {
-    let interval = sampled_s / (samples - 1.0);
+    let interval = sampled_s / (samples as f64 - 1.0);
     let limit = interval * 1.1;
     let mut before = if to_start_s >= limit {
         interval / 2.0
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn edges_are_reached_when_near() {
         // Ten intervals of 1 s; the window begins 0.5 s earlier and ends 3 s later.
-        assert_eq!(extrapolation(10.0, 11.0, 10.0, 0.5, 3.0, None), 1.1);
+        assert_eq!(extrapolation(10.0, 11, 10.0, 0.5, 3.0, None), 1.1);
         // A counter that began at 0.1 cannot have grown before.
-        assert_eq!(extrapolation(10.0, 11.0, 10.0, 0.5, 0.0, Some(0.1)), 1.01);
+        assert_eq!(extrapolation(10.0, 11, 10.0, 0.5, 0.0, Some(0.1)), 1.01);
     }
 
     proptest! {

@@ -77,7 +77,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// How far from the place that is guessed it looks, without a branch.
-    const NEAR: usize = 4;
+    const NEAR: usize = 3;
 
     fn new(at_ns: &'a [i64]) -> Self {
         Search {

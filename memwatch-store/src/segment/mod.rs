@@ -1,5 +1,6 @@
 //! Segments: immutable Parquet files, written in the order of their table's key.
 
+mod checksums;
 mod content;
 mod describe;
 mod encoding;
@@ -8,6 +9,7 @@ mod reader;
 mod text;
 mod writer;
 
+pub(crate) use checksums::ColumnChecksums;
 pub(crate) use content::Content;
 pub(crate) use describe::describe;
 pub(crate) use encoding::Effort;

@@ -17,7 +17,9 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::{Content, ROWS_PER_PAGE};
+use super::checksums::byte_range;
+use super::{ColumnChecksums, Content, ROWS_PER_PAGE};
+use crate::cache::{Footer, Part};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::{Error, Result, Shared};
@@ -27,7 +29,7 @@ pub(crate) struct SegmentReader {
     pub(crate) shared: Arc<Shared>,
     pub(crate) segment: Arc<Segment>,
     path: PathBuf,
-    metadata: Arc<ParquetMetaData>,
+    footer: Footer,
 }
 
 impl SegmentReader {
@@ -37,8 +39,8 @@ impl SegmentReader {
 
     fn try_open(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<SegmentReader> {
         let (path, mut file) = open_file(shared, segment)?;
-        let metadata = match shared.cache.footer(&segment.path) {
-            Some(metadata) => metadata,
+        let footer = match shared.cache.footer(&segment.path) {
+            Some(footer) => footer,
             None => {
                 check_length(&path, &file, segment)?;
                 check_chunk(&path, &mut file, &segment.footer)?;
@@ -46,11 +48,15 @@ impl SegmentReader {
                     .with_page_index_policy(PageIndexPolicy::Optional)
                     .parse_and_finish(&file)
                     .map_err(Error::parquet(&path))?;
-                let metadata = Arc::new(metadata);
-                shared.cache.keep_footer(&segment.path, &metadata);
-                metadata
+                let footer = Footer {
+                    columns: ColumnChecksums::of(&metadata).map(Arc::new),
+                    metadata: Arc::new(metadata),
+                };
+                shared.cache.keep_footer(&segment.path, &footer);
+                footer
             }
         };
+        let metadata = &footer.metadata;
         if metadata.num_row_groups() != segment.row_groups.len() {
             let expected = format!("{} row groups", segment.row_groups.len());
             return Err(Error::damaged(
@@ -64,7 +70,7 @@ impl SegmentReader {
             shared,
             segment,
             path,
-            metadata,
+            footer,
         })
     }
 
@@ -75,18 +81,22 @@ impl SegmentReader {
 
     /// What the file says of itself.
     pub(crate) fn metadata(&self) -> &ParquetMetaData {
-        &self.metadata
+        &self.footer.metadata
     }
 
     /// The names of its columns, in order.
     pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
-        let schema = self.metadata.file_metadata().schema_descr();
+        let schema = self.footer.metadata.file_metadata().schema_descr();
         schema.columns().iter().map(|column| column.name())
     }
 
     /// How many columns the file has: later versions of a table add some at the end.
     pub(crate) fn num_columns(&self) -> usize {
-        self.metadata.file_metadata().schema_descr().num_columns()
+        self.footer
+            .metadata
+            .file_metadata()
+            .schema_descr()
+            .num_columns()
     }
 
     /// Whether the file has this column.
@@ -148,7 +158,13 @@ impl SegmentReader {
         for (group, chunk) in self.segment.row_groups.iter().enumerate() {
             let group_end = group_start + usize::try_from(chunk.rows).unwrap_or(0);
             if group_start < rows.end && rows.start < group_end {
-                let of_group = match self.metadata.row_group(group).column(column).statistics()? {
+                let of_group = match self
+                    .footer
+                    .metadata
+                    .row_group(group)
+                    .column(column)
+                    .statistics()?
+                {
                     Statistics::Int64(s) if s.null_count_opt() == Some(0) => {
                         let (least, greatest) = (s.min_opt()?, s.max_opt()?);
                         (least == greatest).then_some(*least)?
@@ -203,9 +219,9 @@ impl SegmentReader {
                     pages.push(part);
                 }
             };
-            let offsets = self.metadata.offset_index();
+            let offsets = self.footer.metadata.offset_index();
             let offsets = offsets.and_then(|index| index.get(group)?.get(column));
-            let bounds = self.metadata.column_index();
+            let bounds = self.footer.metadata.column_index();
             let bounds = bounds.and_then(|index| index.get(group)?.get(column));
             let (Some(offsets), Some(bounds)) = (offsets, bounds) else {
                 push(group_range);
@@ -253,7 +269,7 @@ impl SegmentReader {
                 any = true;
             }
             if any {
-                self.verify_group(&mut file, group)?;
+                self.verify_columns(&mut file, group, columns)?;
                 groups.push(group);
                 kept_start += group_rows;
             }
@@ -264,7 +280,7 @@ impl SegmentReader {
         let options = ArrowReaderOptions::new()
             .with_schema(types)
             .with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&self.footer.metadata), options)
             .map_err(Error::parquet(&self.path))?;
         let mask = ProjectionMask::roots(
             metadata.parquet_schema(),
@@ -284,12 +300,35 @@ impl SegmentReader {
         })
     }
 
-    fn verify_group(&self, file: &mut Content, group: usize) -> Result<()> {
-        let cache = &self.shared.cache;
-        if self.segment.held.is_none() && !cache.is_verified(&self.segment.path, group) {
-            check_chunk(&self.path, file, &self.segment.row_groups[group])
-                .map_err(|error| error.with_gap(&self.segment))?;
-            cache.keep_verified(&self.segment.path, group);
+    /// Compares columns of a row group with their checksums, those that were not before: of a file that has none for columns all of the
+    /// group.
+    fn verify_columns(&self, file: &mut Content, group: usize, columns: &[usize]) -> Result<()> {
+        if self.segment.held.is_some() {
+            return Ok(()); // It was never on a disk.
+        }
+        let (cache, path) = (&self.shared.cache, &self.segment.path);
+        for &column in columns.iter().filter(|c| self.has_column(**c)) {
+            if cache.is_verified(path, group, column) {
+                continue;
+            }
+            let of_column = self.footer.columns.as_ref();
+            let (part, chunk) = match of_column.and_then(|known| known.get(group, column)) {
+                Some(crc32c) => {
+                    let all = self.segment.row_groups[group];
+                    let all = all.offset..all.offset + all.bytes;
+                    let bytes = byte_range(self.footer.metadata.row_group(group), column, all);
+                    let chunk = Chunk {
+                        offset: bytes.start,
+                        bytes: bytes.end - bytes.start,
+                        rows: 0,
+                        crc32c,
+                    };
+                    (Part::Column(group, column), chunk)
+                }
+                None => (Part::Group(group), self.segment.row_groups[group]),
+            };
+            check_chunk(&self.path, file, &chunk).map_err(|e| e.with_gap(&self.segment))?;
+            cache.keep_verified(path, part);
         }
         Ok(())
     }
@@ -367,15 +406,15 @@ pub(crate) fn verify(shared: &Arc<Shared>, segment: &Segment) -> Result<()> {
     if segment.held.is_some() {
         return Ok(()); // It was never on a disk.
     }
-    let mut groups = 0..segment.row_groups.len();
-    let known = shared.cache.footer(&segment.path).is_some();
-    if known && groups.all(|g| shared.cache.is_verified(&segment.path, g)) {
+    if shared.cache.is_whole(&segment.path) {
         return Ok(());
     }
     check_whole(shared, segment)?;
     for group in 0..segment.row_groups.len() {
-        shared.cache.keep_verified(&segment.path, group);
+        let part = Part::Group(group);
+        shared.cache.keep_verified(&segment.path, part);
     }
+    shared.cache.keep_verified(&segment.path, Part::Whole);
     Ok(())
 }
 
@@ -445,7 +484,7 @@ fn check_length(path: &Path, file: &Content, segment: &Segment) -> Result<()> {
 fn check_chunk(path: &Path, file: &mut Content, chunk: &Chunk) -> Result<()> {
     let mut left = chunk.bytes;
     let mut crc = 0;
-    let mut buffer = vec![0; 128 * 1024];
+    let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(128 * 1024)];
     let mut bytes = file.from(chunk.offset).map_err(Error::io(path, "read"))?;
     while left > 0 {
         let ask = buffer

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::encoding::properties;
-use super::{Effort, ROWS_PER_GROUP, count_instances};
+use super::{ColumnChecksums, Effort, ROWS_PER_GROUP, count_instances};
 use crate::layout::{Day, IN_PROGRESS, SegmentPath, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::schema::Table;
@@ -35,6 +35,7 @@ pub(crate) struct SegmentWriter<'a> {
     writer: ArrowWriter<Checksummed>,
     rows_in_group: usize,
     row_groups: Vec<Chunk>,
+    columns: ColumnChecksums,
     instances: Vec<InstanceRows>,
 }
 
@@ -73,6 +74,7 @@ impl<'a> SegmentWriter<'a> {
             writer,
             rows_in_group: 0,
             row_groups: Vec::new(),
+            columns: ColumnChecksums::default(),
             instances: Vec::new(),
         })
     }
@@ -109,6 +111,10 @@ impl<'a> SegmentWriter<'a> {
     fn end_group(&mut self) -> Result<()> {
         self.writer.flush().map_err(Error::parquet(&self.file))?;
         self.writer.sync().map_err(Error::io(&self.file, "write"))?;
+        if let Some(group) = self.writer.flushed_row_groups().last() {
+            let sink = self.writer.inner();
+            self.columns.add(group, &sink.chunk_held, sink.whole_bytes);
+        }
         let chunk = self.writer.inner_mut().end_chunk();
         self.row_groups.push(Chunk {
             rows: self.rows_in_group as u64,
@@ -123,6 +129,8 @@ impl<'a> SegmentWriter<'a> {
         if self.rows_in_group > 0 {
             self.end_group()?;
         }
+        let of_columns = self.columns.to_metadata();
+        self.writer.append_key_value_metadata(of_columns);
         self.writer.finish().map_err(Error::parquet(&self.file))?;
         self.writer.sync().map_err(Error::io(&self.file, "write"))?;
         let sink = self.writer.inner_mut();
@@ -168,6 +176,8 @@ struct Checksummed {
     /// Of the bytes since the last chunk ended.
     chunk: u32,
     chunk_bytes: u64,
+    /// These bytes themselves: which of them are a column's is known at the chunk's end.
+    chunk_held: Vec<u8>,
     /// Of all chunks that ended.
     whole: u32,
     whole_bytes: u64,
@@ -179,6 +189,7 @@ impl Checksummed {
             out,
             chunk: 0,
             chunk_bytes: 0,
+            chunk_held: Vec::new(),
             whole: 0,
             whole_bytes: 0,
         }
@@ -196,6 +207,7 @@ impl Checksummed {
         self.whole = crc32c::crc32c_combine(self.whole, self.chunk, len);
         self.whole_bytes += self.chunk_bytes;
         (self.chunk, self.chunk_bytes) = (0, 0);
+        self.chunk_held.clear();
         chunk
     }
 }
@@ -208,6 +220,7 @@ impl Write for Checksummed {
         };
         self.chunk = crc32c::crc32c_append(self.chunk, &bytes[..written]);
         self.chunk_bytes += written as u64;
+        self.chunk_held.extend_from_slice(&bytes[..written]);
         Ok(written)
     }
 

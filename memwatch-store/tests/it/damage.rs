@@ -56,6 +56,57 @@ fn a_flipped_bit_anywhere_in_a_segment_is_found() {
 }
 
 #[test]
+fn whoever_reads_a_column_does_not_pay_for_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    for i in 0..5_000 {
+        writer
+            .sample(&identity(0), &sample(i * MS, Some(i)))
+            .unwrap();
+    }
+    writer.commit(&[]).unwrap();
+    let read = |column: &str| -> Result<usize, Error> {
+        let snapshot = Store::open(dir.path())?.snapshot()?;
+        let columns = ["ts", column];
+        let batches = snapshot.scan(
+            Table::Samples,
+            Some(&columns),
+            TimeRange::ALL,
+            &Instances::All,
+        )?;
+        batches.map(|batch| batch.map(|b| b.num_rows())).sum()
+    };
+    let columns = Table::Samples.def().columns.iter().map(|c| c.name);
+    let columns: Vec<&str> = columns.filter(|name| *name != "ts").collect();
+    let path = &parquet_files(dir.path())[0];
+    let bytes = std::fs::read(path).unwrap();
+    let (mut of_one, mut of_all) = (0, 0);
+    for at in (0..bytes.len()).step_by(97) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(path, &flipped).unwrap();
+        let refused = columns.iter().filter(|name| match read(name) {
+            Ok(rows) => {
+                assert_eq!(rows, 5_000);
+                false
+            }
+            Err(Error::Damaged { path: named, .. }) => {
+                assert_eq!(&named, path);
+                true
+            }
+            Err(other) => panic!("byte {at}, {name}: {other}"),
+        });
+        match refused.count() {
+            1 => of_one += 1,
+            all if all == columns.len() => of_all += 1, // The instants or the footer.
+            some => panic!("byte {at}: {some} columns are refused"),
+        }
+    }
+    assert!(of_one > 10 && of_all > 10, "{of_one} and {of_all}");
+}
+
+#[test]
 fn one_writer_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();

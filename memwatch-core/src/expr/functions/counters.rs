@@ -109,7 +109,7 @@ pub(super) fn extrapolated(
             *edges = Edges {
                 difference,
                 first: w.values[first],
-                samples: samples.len() as f64,
+                samples: samples.len(),
                 sampled_ns: w.at_ns[last] - w.at_ns[first],
                 to_start_ns: w.at_ns[first] - until.saturating_sub(w.width_ns),
                 to_end_ns: until - w.at_ns[last],
@@ -136,7 +136,7 @@ pub(super) fn extrapolated(
 struct Edges {
     difference: f64,
     first: f64,
-    samples: f64,
+    samples: usize,
     sampled_ns: i64,
     to_start_ns: i64,
     to_end_ns: i64,
