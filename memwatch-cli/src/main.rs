@@ -15,10 +15,6 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 
-/// Backtests make and drop large arrays stretch by stretch; the system's allocator gives their pages back each time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let mut out = render::Output::stdout();

@@ -174,6 +174,20 @@ impl RuleState {
         self.live.is_empty()
     }
 
+    /// The earliest instant at which time alone moves an alert on, as long as conditions stay as they were at the last step; `None`: never.
+    #[must_use]
+    pub fn moves_at(&self) -> Option<Timestamp> {
+        let live = self.live.iter().map(|index| self.alerts[*index].state);
+        live.filter_map(|state| state.moves_at(&self.hold)).min()
+    }
+
+    /// The condition of an alert held again at an evaluation that was not worth a step, with this value.
+    pub fn set_value(&mut self, index: usize, value: f64) {
+        if let Some(alert) = self.alerts.get_mut(index) {
+            alert.value = value;
+        }
+    }
+
     /// The pending and firing alerts, each with its index.
     pub fn active(&self) -> impl Iterator<Item = (usize, &ActiveAlert)> {
         self.live
@@ -214,9 +228,7 @@ impl RuleState {
             if alert.state == AlertState::Inactive {
                 self.live.push(index);
             }
-            if alert.element != *element {
-                alert.element = element.clone();
-            }
+            alert.element = element.clone();
         }
         for &index in &self.live {
             let alert = &mut self.alerts[index];

@@ -124,6 +124,20 @@ impl AlertState {
         }
     }
 
+    /// The earliest instant at which time alone moves it on, as long as the condition stays as it was at the last evaluation; `None`: it
+    /// stays as it is.
+    #[must_use]
+    pub fn moves_at(self, hold: &Hold) -> Option<Timestamp> {
+        match self {
+            AlertState::Inactive => None,
+            AlertState::Pending { active_at } => Some(active_at.plus(hold.pending)),
+            AlertState::Firing { missing_since, .. } => Some(missing_since?.plus(hold.keep_firing)),
+            AlertState::Resolved { resolved_at, .. } => {
+                Some(resolved_at.plus(RESOLVED_RETENTION).plus(Nanos(1)))
+            }
+        }
+    }
+
     /// Whether it is pending or firing.
     #[must_use]
     pub fn is_active(self) -> bool {
@@ -151,6 +165,7 @@ impl AlertState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Runs a condition per evaluation (`T` holds, `.` does not) and gives the state after each: `p`ending, `F`iring, `k`ept firing,
     /// `r`esolved, `.` inactive. The clock of pending alerts starts anew where a `p` follows something else.
@@ -252,6 +267,29 @@ mod tests {
                 } else {
                     firing = firing && span(run_start(false).unwrap()) < keep;
                     proptest::prop_assert_eq!(shown == b'k', firing);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_moves_before_it_is_time(
+            pending in 0i64..40, keep in 0i64..40, runs in prop::collection::vec((any::<bool>(), 1i64..1_300), 1..12), interval in 1i64..7,
+        ) {
+            let second = |s: i64| Nanos(s * Nanos::SECOND.0);
+            let hold = Hold { pending: second(pending), keep_firing: second(keep) };
+            let (mut state, mut now) = (AlertState::Inactive, Timestamp(0));
+            for (condition, length) in runs {
+                let mut expected = None;
+                for _ in 0..length {
+                    let moved = state.step(now, condition, &hold);
+                    if let Some(moves_at) = expected {
+                        let time = matches!(moves_at, Some(at) if now >= at);
+                        prop_assert_eq!(moved != state, time, "{:?} at {:?}", state, now);
+                    }
+                    expected = Some(moved.moves_at(&hold));
+                    (state, now) = (moved, now.plus(second(interval)));
                 }
             }
         }

@@ -1,21 +1,22 @@
 //! One rule on its way through time: what it asks, gives and tells.
 
+mod alerting;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use crate::alert::{RuleState, Transition};
+use crate::alert::RuleState;
 use crate::expr::{
     BinaryOp, Bits, EvalOptions, Expr, Matrix, Node, NodeKind, Session, StepSeries, Value,
     evaluate, evaluate_with, remembers,
 };
 use crate::labels::METRIC_NAME;
-use crate::rule::template::Data;
 use crate::rule::{Group, Rule};
 use crate::series::stale_nan;
 use crate::{Error, Labels, Nanos, Result, Steps, TimeRange, Timestamp};
 
-use super::outcome::{Alert, Ended, alert_id};
-use super::plan::{ALERTS, ALERTS_FOR_STATE, needs_instants};
+use super::outcome::Alert;
+use super::plan::needs_instants;
 use super::reading::{Question, Reading};
 use super::replay::within;
 
@@ -397,194 +398,6 @@ impl<'f> Runner<'f> {
             self.fail(message, matrix.steps.at(i).plus(self.group.query_offset));
         }
         failed
-    }
-
-    fn alert(&mut self, matrix: &Matrix) {
-        let any = self.note_given(matrix);
-        let count = matrix.steps.count();
-        // Elements by evaluation: most rules give nothing most of the time.
-        let mut first = vec![0u32; count + 1];
-        for series in &matrix.series {
-            for i in series.present.iter() {
-                first[i + 1] += 1;
-            }
-        }
-        for i in 0..count {
-            first[i + 1] += first[i];
-        }
-        let mut next = first.clone();
-        let mut elements: Vec<(usize, f64)> = vec![(0, 0.0); first[count] as usize];
-        for (s, series) in matrix.series.iter().enumerate() {
-            for (i, value) in series.iter() {
-                elements[next[i] as usize] = (s, value);
-                next[i] += 1;
-            }
-        }
-        let of_value = self.state.labels_depend_on_value();
-        let mut interned: Vec<usize> = Vec::new();
-        if !of_value {
-            for series in &matrix.series {
-                interned.push(self.state.intern(&series.labels, 0.0));
-            }
-        }
-        let mut events = Vec::new();
-        let mut now_given: Vec<(usize, f64)> = Vec::new();
-        let mut next = 0;
-        while next < count {
-            let mut i = next;
-            if self.state.is_idle() && self.given.is_empty() {
-                // Nothing can happen before the next evaluation that gives something.
-                match any.next(i) {
-                    Some(given) => i = given,
-                    None => break,
-                }
-            }
-            next = i + 1;
-            let elements = &elements[first[i] as usize..first[i + 1] as usize];
-            let at = matrix.steps.at(i).plus(self.group.query_offset);
-            now_given.clear();
-            for &(s, value) in elements {
-                let alert = if of_value {
-                    self.state.intern(&matrix.series[s].labels, value)
-                } else {
-                    interned[s]
-                };
-                now_given.push((alert, value));
-            }
-            events.clear();
-            let with_labels = now_given
-                .iter()
-                .zip(elements)
-                .map(|((alert, value), (s, _))| (*alert, *value, &matrix.series[*s].labels));
-            let stepped = self.state.step(at, with_labels, &mut events);
-            for event in &events {
-                self.tell(event.alert, event.transition, at);
-            }
-            match stepped {
-                Ok(()) => {
-                    for (alert, value) in &now_given {
-                        self.note_peak(*alert, *value);
-                    }
-                    if self.is_read {
-                        self.give_states(matrix.steps.at(i));
-                    }
-                }
-                Err(error) => self.fail(error.to_string(), at),
-            }
-        }
-    }
-
-    fn note_peak(&mut self, alert: usize, value: f64) {
-        let least = self.least;
-        let Some(story) = self.stories.get_mut(alert) else {
-            return;
-        };
-        let further = if least {
-            value < story.peak
-        } else {
-            value > story.peak
-        };
-        if further || story.peak.is_nan() {
-            story.peak = value;
-            if let Some(index) = story.alert {
-                self.run.alerts[index].peak = value;
-            }
-        }
-    }
-
-    /// Something happened to an alert.
-    fn tell(&mut self, index: usize, transition: Transition, at: Timestamp) {
-        let Rule::Alerting(rule) = self.rule else {
-            return;
-        };
-        if self.stories.len() <= index {
-            self.stories.resize(index + 1, Story::default());
-        }
-        let alert = self.state.alert(index);
-        let story = &mut self.stories[index];
-        match transition {
-            Transition::Pending => {
-                if let Some(before) = story.resolved {
-                    self.run.pending_again[before] = Some(at);
-                }
-                *story = Story {
-                    pending_at: at,
-                    peak: alert.value,
-                    alert: None,
-                    resolved: None,
-                };
-            }
-            Transition::Dropped => self.run.only_pending += 1,
-            Transition::Firing => {
-                let data = Data::new(&alert.element, alert.value);
-                let annotations = rule
-                    .annotations
-                    .iter()
-                    .map(|(name, template)| (name.clone(), template.expand_or_error(&data)))
-                    .collect();
-                story.alert = Some(self.run.alerts.len());
-                self.run.pending_again.push(None);
-                self.run.alerts.push(Alert {
-                    id: alert_id(
-                        &self.group.name,
-                        &rule.name,
-                        &alert.labels,
-                        story.pending_at,
-                    ),
-                    rule: self.id,
-                    labels: alert.labels.clone(),
-                    annotations,
-                    pending_at: story.pending_at,
-                    fired_at: at,
-                    ended: Ended::Open,
-                    value: alert.value,
-                    peak: story.peak,
-                });
-            }
-            Transition::Resolved | Transition::Cleared => match story.alert.take() {
-                Some(index) => {
-                    self.run.alerts[index].ended = match transition {
-                        Transition::Resolved => {
-                            story.resolved = Some(index);
-                            Ended::Resolved(at)
-                        }
-                        _ => Ended::Cleared(at),
-                    };
-                }
-                None => self.run.only_pending += 1, // Cleared before it fired.
-            },
-        }
-    }
-
-    /// The series `ALERTS` and `ALERTS_FOR_STATE` at an evaluation.
-    fn give_states(&mut self, at: Timestamp) {
-        let mut now = HashSet::new();
-        for (_, alert) in self.state.active() {
-            let state = if alert.state.is_firing() {
-                "firing"
-            } else {
-                "pending"
-            };
-            let shown = alert
-                .labels
-                .with(METRIC_NAME, ALERTS)
-                .with("alertstate", state);
-            self.gives.push((shown.clone(), vec![(at, 1.0)]));
-            now.insert(shown);
-            let since = alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
-            let seconds = alert
-                .state
-                .active_at()
-                .map_or(0, |at| at.0.div_euclid(1_000_000_000));
-            #[allow(clippy::cast_precision_loss)] // Seconds since the epoch.
-            let seconds = seconds as f64;
-            self.gives.push((since.clone(), vec![(at, seconds)]));
-            now.insert(since);
-        }
-        for ended in self.given.difference(&now) {
-            self.gives.push((ended.clone(), vec![(at, stale_nan())]));
-        }
-        self.given = now;
     }
 
     pub(super) fn finish(self) -> RuleRun {

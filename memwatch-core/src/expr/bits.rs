@@ -109,6 +109,23 @@ impl Bits {
         Some(index * 64 + word.trailing_zeros() as usize)
     }
 
+    /// The values from index `64 × word` on: bit `i` is the value of index `64 × word + i`.
+    pub(crate) fn word(&self, word: usize) -> u64 {
+        self.words.get(word).copied().unwrap_or(0)
+    }
+
+    /// Adds a yes to `changes`, of the same length, where a value differs from the one before it.
+    pub(crate) fn add_changes(&self, changes: &mut Bits) {
+        let mut before = self.words.first().map_or(0, |first| first & 1);
+        for (word, changed) in self.words.iter().zip(&mut changes.words) {
+            *changed |= word ^ (word << 1 | before);
+            before = word >> 63;
+        }
+        if let (Some(last), true) = (changes.words.last_mut(), !self.len.is_multiple_of(64)) {
+            *last &= (1 << (self.len % 64)) - 1;
+        }
+    }
+
     /// Keeps a yes only where `holds` says so; asked for every index, for that is faster than to ask for a few.
     pub fn keep(&mut self, holds: impl Fn(usize) -> bool) {
         for (w, word) in self.words.iter_mut().enumerate() {
@@ -195,6 +212,9 @@ mod tests {
             for from in 0..a.len() + 70 {
                 prop_assert_eq!(x.next(from), (from..a.len()).find(|i| a[*i]));
             }
+            let mut changes = Bits::none(a.len());
+            x.add_changes(&mut changes);
+            prop_assert!(changes.iter().eq((1..a.len()).filter(|i| a[*i] != a[i - 1])));
             let mut by_words = Bits::all(a.len());
             for (w, values) in a.chunks(64).enumerate() {
                 let bits = values.iter().enumerate().fold(0, |bits, (i, v)| bits | u64::from(*v) << i);

@@ -33,7 +33,7 @@ use crate::segment::SegmentReader;
 use crate::{Result, Snapshot};
 
 /// Instants of instances kept for the next selector: those of one chunk of a backtest.
-const FRAME_BYTES: usize = 24 << 20;
+const FRAME_BYTES: usize = 8 << 20;
 
 /// Series over a snapshot. What was read is kept, within bounds, for the next selector.
 ///
