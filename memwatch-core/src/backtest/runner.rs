@@ -305,12 +305,13 @@ impl<'f> Runner<'f> {
             any.or(&series.present);
         }
         let Some(all) = self.steps else { return any };
-        for i in any.iter() {
-            let at = matrix.steps.at(i).plus(offset);
-            let index = u64::try_from(at.since(all.start).0 / all.step.0).unwrap_or(0);
+        let at = matrix.steps.start.plus(offset);
+        let before = u64::try_from(at.since(all.start).0 / all.step.0).unwrap_or(0);
+        for (first, last) in any.runs() {
+            let (first, last) = (before + first as u64, before + last as u64);
             match self.run.gave.last_mut() {
-                Some(last) if last.1 + 1 >= index => last.1 = index,
-                _ => self.run.gave.push((index, index)),
+                Some(known) if known.1 + 1 >= first => known.1 = known.1.max(last),
+                _ => self.run.gave.push((first, last)),
             }
         }
         any

@@ -126,6 +126,33 @@ impl Bits {
         }
     }
 
+    /// The runs of yes, each its first and last index.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            if from >= self.len {
+                return None;
+            }
+            let first = self.next(from)?;
+            let (mut word, mut flipped) = (first / 64, 0);
+            while flipped == 0 && word < self.words.len() {
+                let part = if word == first / 64 {
+                    u64::MAX << (first % 64)
+                } else {
+                    u64::MAX
+                };
+                flipped = !self.words[word] & part;
+                word += 1;
+            }
+            let end = match flipped {
+                0 => self.len,
+                _ => ((word - 1) * 64 + flipped.trailing_zeros() as usize).min(self.len),
+            };
+            from = end + 1;
+            Some((first, end - 1))
+        })
+    }
+
     /// Keeps a yes only where `holds` says so; asked for every index, for that is faster than to ask for a few.
     pub fn keep(&mut self, holds: impl Fn(usize) -> bool) {
         for (w, word) in self.words.iter_mut().enumerate() {
@@ -212,6 +239,14 @@ mod tests {
             for from in 0..a.len() + 70 {
                 prop_assert_eq!(x.next(from), (from..a.len()).find(|i| a[*i]));
             }
+            let mut runs = Vec::new();
+            for i in (0..a.len()).filter(|i| a[*i]) {
+                match runs.last_mut() {
+                    Some((_, last)) if *last + 1 == i => *last = i,
+                    _ => runs.push((i, i)),
+                }
+            }
+            prop_assert_eq!(x.runs().collect::<Vec<_>>(), runs);
             let mut changes = Bits::none(a.len());
             x.add_changes(&mut changes);
             prop_assert!(changes.iter().eq((1..a.len()).filter(|i| a[*i] != a[i - 1])));

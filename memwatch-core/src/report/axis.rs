@@ -89,11 +89,44 @@ impl Axis {
         (0 < after && after < self.edges.len()).then(|| after - 1)
     }
 
+    /// For looking up instants one after the other.
+    pub(super) fn cursor(&self) -> Cursor<'_> {
+        Cursor {
+            axis: self,
+            from: i64::MAX,
+            to: i64::MIN,
+            bucket: None,
+        }
+    }
+
     /// The middle of a bucket: nanoseconds since the epoch.
     #[must_use]
     pub fn middle(&self, bucket: usize) -> i64 {
         let (start, end) = (self.edges[bucket], self.edges[bucket + 1]);
         start + (end - start) / 2
+    }
+}
+
+/// Looks up instants; those that lie in the bucket of the one before cost nothing.
+pub(super) struct Cursor<'a> {
+    axis: &'a Axis,
+    /// Where the bucket begins and ends, which has the instants up to `to` but not `to` itself.
+    from: i64,
+    to: i64,
+    bucket: Option<usize>,
+}
+
+impl Cursor<'_> {
+    /// As [`Axis::bucket`].
+    pub(super) fn bucket(&mut self, at_ns: i64) -> Option<usize> {
+        if at_ns < self.from || self.to <= at_ns {
+            self.bucket = self.axis.bucket(at_ns);
+            (self.from, self.to) = match self.bucket {
+                Some(bucket) => (self.axis.edges[bucket], self.axis.edges[bucket + 1]),
+                None => (i64::MAX, i64::MIN),
+            };
+        }
+        self.bucket
     }
 }
 
@@ -233,6 +266,17 @@ mod tests {
                 let inside: Vec<f64> = samples.iter().filter(|s| axis.bucket(s.0) == Some(bucket)).map(|s| s.1).collect();
                 let expected = inside.iter().copied().map(|v| (v, v)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
                 prop_assert_eq!(envelope.get(bucket), expected);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_finds_the_same_bucket(buckets in 1usize..9, at in prop::collection::vec(-20i64..130, 0..40)) {
+            let axis = Axis::new(range(0, 100), buckets, &[range(30, 40)], Nanos(2), 3);
+            let mut cursor = axis.cursor();
+            for at in at {
+                prop_assert_eq!(cursor.bucket(at), axis.bucket(at));
             }
         }
     }

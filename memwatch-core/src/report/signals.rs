@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::series::{Series, SeriesReader};
 use crate::{Labels, Matcher, Nanos, Result, TimeRange, Timestamp, Window};
 
-use super::axis::{Axis, Envelope};
+use super::axis::{Axis, Cursor, Envelope};
 use super::page::{Line, Panel, Role, Unit};
 
 /// How samples become what is drawn.
@@ -127,24 +127,26 @@ pub(super) fn read(
                 let line = lines
                     .entry((index, of))
                     .or_insert_with(|| Envelope::new(axis));
+                let mut places = axis.cursor();
                 match signal.kind {
                     Kind::Level => {
                         for (at, value) in inside(&series, window) {
                             if signal.unit != Unit::Bytes || value < NO_BYTES {
-                                put(line, axis, at, value);
+                                put(line, &mut places, at, value);
                             }
                         }
                     }
                     Kind::Rate => {
                         let before = rates.entry((index, series.labels.clone()));
                         let before = before.or_insert((i64::MIN, 0.0));
-                        draw_rate(before, inside(&series, window), line, axis);
+                        draw_rate(before, inside(&series, window), line, &mut places);
                     }
                 }
             }
         }
         for series in select(COLLECTIONS, window)? {
             let mut before = counts.get(&series.labels).copied();
+            let mut places = axis.cursor();
             for (at, value) in inside(&series, window) {
                 let more = match before {
                     Some(before) if value >= before => value - before,
@@ -153,7 +155,7 @@ pub(super) fn read(
                     None => 0.0,
                 };
                 before = Some(value);
-                if let Some(bucket) = axis.bucket(at) {
+                if let Some(bucket) = places.bucket(at) {
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                     // A count, not negative; saturates.
                     let more = more as u64;
@@ -172,8 +174,8 @@ pub(super) fn read(
     })
 }
 
-fn put(line: &mut Envelope, axis: &Axis, at: i64, value: f64) {
-    if let Some(bucket) = axis.bucket(at) {
+fn put(line: &mut Envelope, places: &mut Cursor<'_>, at: i64, value: f64) {
+    if let Some(bucket) = places.bucket(at) {
         line.push(bucket, value);
     }
 }
@@ -191,7 +193,7 @@ fn draw_rate(
     before: &mut (i64, f64),
     samples: impl Iterator<Item = (i64, f64)>,
     line: &mut Envelope,
-    axis: &Axis,
+    places: &mut Cursor<'_>,
 ) {
     for (at, value) in samples {
         if before.0 == i64::MIN {
@@ -208,7 +210,7 @@ fn draw_rate(
             value
         };
         if passed.0 > 0 {
-            put(line, axis, at, more / passed.as_seconds());
+            put(line, places, at, more / passed.as_seconds());
         }
         *before = (at, value);
     }
