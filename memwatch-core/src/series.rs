@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::record::Identity;
 use crate::{Labels, Matcher, Result, Timestamp, Window};
 
 /// The bits of Prometheus' staleness marker: a NaN that says "this series ended here".
@@ -30,6 +31,17 @@ pub struct Series {
     pub values: Arc<[f64]>,
 }
 
+/// When a process was read, whatever was read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readings {
+    /// The process.
+    pub of: Identity,
+    /// What was read. Where a process was read in several ways, each at times of its own, this tells them apart.
+    pub what: Arc<str>,
+    /// The times, nanoseconds since the epoch, strictly ascending.
+    pub at_ns: Arc<[i64]>,
+}
+
 /// Gives the samples that expressions ask for.
 pub trait SeriesReader: Sync {
     /// The series that satisfy all `matchers`, in the order of their labels, with their samples inside of `window`.
@@ -55,6 +67,16 @@ pub trait SeriesReader: Sync {
         Ok(None)
     }
 
+    /// When the recorded processes were read inside of `window`, in the order of processes and of what was read. It does not depend on
+    /// what anybody asked before. `None` when that is not known.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn readings(&self, window: Window) -> Result<Option<Vec<Readings>>> {
+        let _ = window;
+        Ok(None)
+    }
+
     /// As [`select`](SeriesReader::select), where nobody will ask for these samples again, so that none need be kept.
     ///
     /// # Errors
@@ -62,6 +84,15 @@ pub trait SeriesReader: Sync {
     fn select_once(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
         self.select(matchers, window)
     }
+}
+
+/// Whose series it is: `service`, or `job` where there is none, and `instance`. Either is empty when the labels do not say.
+pub(crate) fn owner(labels: &Labels) -> (Arc<str>, Arc<str>) {
+    let service = match labels.get("service") {
+        "" => labels.get("job"),
+        service => service,
+    };
+    (service.into(), labels.get("instance").into())
 }
 
 /// Series held in memory, for tests and small inputs.
@@ -104,6 +135,20 @@ impl SeriesReader for MemorySeries {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    fn readings(&self, window: Window) -> Result<Option<Vec<Readings>>> {
+        let of = |series: &Series| {
+            let (service, instance) = owner(&series.labels);
+            Readings {
+                of: Identity { service, instance },
+                what: series.labels.to_string().into(),
+                at_ns: Arc::clone(&series.at_ns),
+            }
+        };
+        let mut found: Vec<Readings> = self.select(&[], window)?.iter().map(of).collect();
+        found.sort_by(|a, b| (&a.of, &a.what).cmp(&(&b.of, &b.what)));
+        Ok(Some(found))
     }
 
     fn begins(&self) -> Result<Option<Timestamp>> {

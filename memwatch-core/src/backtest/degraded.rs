@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::seeded::mix;
-use crate::series::{Series, SeriesReader};
-use crate::{Labels, Matcher, Nanos, Result, Timestamp, Window};
+use crate::series::{Readings, Series, SeriesReader};
+use crate::{Matcher, Nanos, Result, Timestamp, Window};
 
-use super::sightings::who;
+use super::sightings::{Who, who};
 
 /// Series whose every point is an event of its own rather than a reading: a coarser sampling loses none of them, because the process
 /// hands on what happened since the last reading. (Cumulative series keep what happened in their next value.)
@@ -28,6 +28,13 @@ impl Degraded<'_> {
     fn end(at: i64, length: Nanos) -> i64 {
         let before = at.saturating_sub(1).div_euclid(length.0);
         before.saturating_add(1).saturating_mul(length.0)
+    }
+
+    /// Whether a sample is the last of its stretch is seen at the stretch's end.
+    fn seen_until(&self, window: Window) -> Timestamp {
+        self.thin.map_or(window.until, |length| {
+            Timestamp(Self::end(window.until.0, length))
+        })
     }
 
     fn is_lost(&self, of: u64, at: i64) -> bool {
@@ -54,18 +61,14 @@ impl Degraded<'_> {
 type Kept = (Vec<usize>, Arc<[i64]>);
 
 /// A number for a process.
-fn number(labels: &Labels) -> u64 {
-    let (service, instance) = who(labels);
+fn number((service, instance): &Who) -> u64 {
     let bytes = service.bytes().chain([0xff]).chain(instance.bytes());
     bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)).wrapping_add(1))
 }
 
 impl SeriesReader for Degraded<'_> {
     fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
-        // Whether a sample is the last of its stretch is seen at the stretch's end.
-        let until = self
-            .thin
-            .map_or(window.until.0, |length| Self::end(window.until.0, length));
+        let until = self.seen_until(window).0;
         let wide = Window {
             after: window.after,
             until: Timestamp(until),
@@ -77,7 +80,7 @@ impl SeriesReader for Degraded<'_> {
             if EVENTS.contains(&series.labels.name()) {
                 continue;
             }
-            let of = number(&series.labels);
+            let of = number(&who(&series.labels));
             let inside = series.at_ns.partition_point(|at| *at <= until);
             let key = (series.at_ns.as_ptr().addr(), series.at_ns.len(), of);
             let (kept, at_ns) = times.entry(key).or_insert_with(|| {
@@ -97,6 +100,24 @@ impl SeriesReader for Degraded<'_> {
         }
         found.retain(|s| !s.at_ns.is_empty());
         Ok(found)
+    }
+
+    fn readings(&self, window: Window) -> Result<Option<Vec<Readings>>> {
+        let wide = Window {
+            after: window.after,
+            until: self.seen_until(window),
+        };
+        let Some(mut found) = self.base.readings(wide)? else {
+            return Ok(None);
+        };
+        for readings in &mut found {
+            let of = number(&(readings.of.service.clone(), readings.of.instance.clone()));
+            let inside = |until: Timestamp| readings.at_ns.partition_point(|at| *at <= until.0);
+            let at_ns = &readings.at_ns[..inside(wide.until)];
+            let kept = self.kept(at_ns, of).into_iter().map(|i| at_ns[i]);
+            readings.at_ns = kept.filter(|at| *at <= window.until.0).collect();
+        }
+        Ok(Some(found))
     }
 
     fn metric_names(&self) -> Result<Vec<Arc<str>>> {

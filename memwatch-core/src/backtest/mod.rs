@@ -14,6 +14,7 @@ mod notified;
 mod outcome;
 mod plan;
 mod reading;
+mod recorded;
 mod replay;
 mod robustness;
 mod runner;
@@ -54,8 +55,9 @@ pub(crate) use plan::{could_read, reads_alerts};
 pub(crate) use sightings::who as owner;
 
 use coverage::Evaluated;
+use recorded::Alive;
 use replay::Chunking;
-use sightings::Spans;
+use sightings::Sightings;
 
 /// Rules over a stretch of a recording.
 ///
@@ -224,6 +226,18 @@ impl<'r> Backtest<'r> {
         }
     }
 
+    /// When processes were recorded, as scores count it: by the reader if it can tell, else by what rules saw.
+    fn alive(
+        &self,
+        reader: &dyn SeriesReader,
+        range: TimeRange,
+        sightings: &Sightings,
+    ) -> Result<Alive> {
+        let read = recorded::read(reader, range, self.lookback)?;
+        let alive = read.unwrap_or_else(|| sightings.alive());
+        Ok(recorded::with_others(alive, &self.recorded))
+    }
+
     /// Evaluates the rules over `reader`, and scores their alerts.
     ///
     /// # Errors
@@ -242,12 +256,7 @@ impl<'r> Backtest<'r> {
         )?;
         let flat = replay::flat(self.rules);
         let runs: Vec<runner::RuleRun> = replayed.rules.into_iter().flatten().collect();
-        let mut alive = replayed.sightings.alive();
-        for (who, range) in &self.recorded {
-            alive
-                .entry((who.service.clone(), who.instance.clone()))
-                .or_insert_with(|| Spans::of(vec![(range.start.0, range.end.0)]));
-        }
+        let alive = recorded::with_others(replayed.sightings.alive(), &self.recorded);
         let evaluated: Vec<Evaluated<'_>> = flat
             .iter()
             .zip(&runs)
@@ -319,7 +328,9 @@ impl<'r> Backtest<'r> {
             let rules: Vec<&Rule> = flat.iter().map(|(_, _, rule)| *rule).collect();
             notified::notified(config, &rules, &alerts, said, range)
         });
-        let score = self.incidents.as_deref().map(|incidents| {
+        let mut score = None;
+        if let Some(incidents) = self.incidents.as_deref() {
+            let recorded = self.alive(reader, range, &replayed.sightings)?;
             let truth = score::Truth {
                 incidents,
                 labelled: self.labelled.as_ref(),
@@ -327,7 +338,7 @@ impl<'r> Backtest<'r> {
                 grace: self.grace,
                 lead: self.lead,
                 lead_needed: self.lead_needed,
-                alive: &alive,
+                alive: &recorded,
             };
             let rules: Vec<score::ScoredRule<'_>> = rules
                 .iter()
@@ -339,8 +350,8 @@ impl<'r> Backtest<'r> {
                     ready,
                 })
                 .collect();
-            score::score(&truth, &rules, &alerts)
-        });
+            score = Some(score::score(&truth, &rules, &alerts));
+        }
         let services: BTreeSet<Arc<str>> = alive.keys().map(|who| who.0.clone()).collect();
         Ok(Outcome {
             range,

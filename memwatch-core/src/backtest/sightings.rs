@@ -4,19 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::series::Series;
+pub(crate) use crate::series::owner as who;
 use crate::{Labels, Nanos, Timestamp};
 
 /// A recorded process: service and instance. Either is empty when the series do not say.
 pub(crate) type Who = (Arc<str>, Arc<str>);
-
-/// Whose series it is: `service`, or `job` where there is none, and `instance`.
-pub(crate) fn who(labels: &Labels) -> Who {
-    let service = match labels.get("service") {
-        "" => labels.get("job"),
-        service => service,
-    };
-    (service.into(), labels.get("instance").into())
-}
 
 /// How many sampling intervals of silence are a gap.
 const MISSED: i64 = 3;
@@ -103,7 +95,7 @@ impl Pulse {
     }
 
     /// The stretches, each with the silence after it that is not a gap yet.
-    fn alive(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+    pub(super) fn alive(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
         let after = self.interval.saturating_mul(MISSED);
         self.spans
             .iter()

@@ -1,6 +1,7 @@
 //! The replay as a whole: the statements of Prometheus' rule evaluation, and that stretches of time change nothing.
 
 mod random;
+mod scores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod blocks;
 mod frame;
 mod names;
 mod pauses;
+mod readings;
 mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use memwatch_core::labels::METRIC_NAME;
 use memwatch_core::record::Identity;
-use memwatch_core::series::{Series, SeriesReader};
+use memwatch_core::series::{Readings, Series, SeriesReader};
 use memwatch_core::{Labels, MatchOp, Matcher, Timestamp, Window};
 use rayon::prelude::*;
 
@@ -452,6 +453,10 @@ impl SeriesReader for StoreSeries {
 
     fn metric_names(&self) -> memwatch_core::Result<Vec<Arc<str>>> {
         Ok(self.names()?.into_keys().collect())
+    }
+
+    fn readings(&self, window: Window) -> memwatch_core::Result<Option<Vec<Readings>>> {
+        Ok(Some(self.read_times(window)?))
     }
 
     fn begins(&self) -> memwatch_core::Result<Option<Timestamp>> {

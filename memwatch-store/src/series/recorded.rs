@@ -80,6 +80,34 @@ impl Catalog {
         self.by_name.get(metric).map_or(&[], Vec::as_slice)
     }
 
+    /// Of each process the instants inside of a window at which its series with the most rows was read.
+    pub(super) fn instants(&self, window: Window) -> Result<Vec<(Identity, Arc<[i64]>)>> {
+        let rows = |s: &Recorded| s.parts.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+        let mut most: BTreeMap<&Identity, (usize, &Recorded)> = BTreeMap::new();
+        for series in self.by_name.values().flatten() {
+            let count = rows(series);
+            let entry = most.entry(&series.identity).or_insert((count, series));
+            if count > entry.0 {
+                *entry = (count, series);
+            }
+        }
+        let series: Vec<&Recorded> = most.values().map(|(_, series)| *series).collect();
+        let stretches: Vec<Vec<Stretch>> = series
+            .iter()
+            .map(|series| self.stretches(series, window))
+            .collect();
+        let blocks = Blocks::load(&stretches.concat(), &[0])?;
+        let frames = stretches
+            .into_iter()
+            .map(|stretches| Frame::new(stretches, window, None, &blocks));
+        let instants: Result<Vec<_>> = series
+            .iter()
+            .zip(frames)
+            .map(|(series, frame)| Ok((series.identity.clone(), frame?.at_ns)))
+            .collect();
+        instants
+    }
+
     /// Where the rows of a series lie that may be inside of a window.
     fn stretches(&self, series: &Recorded, window: Window) -> Vec<Stretch> {
         let (from_us, to_us) = micros_of(window);

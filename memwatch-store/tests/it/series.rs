@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memwatch_core::record::{GcPause, Identity, MetricKind, PauseKind, PauseOrigin, RecordSink};
-use memwatch_core::series::{Series, SeriesReader};
+use memwatch_core::series::{Readings, Series, SeriesReader};
 use memwatch_core::{Bytes, MatchOp, Matcher, Nanos, Timestamp, Window};
 use memwatch_store::{Snapshot, Store};
 use proptest::prelude::*;
@@ -562,6 +562,45 @@ fn a_reading_that_does_not_name_its_process_is_no_restart() {
     let labels = r#"{instance="instance-0", job="service-0", service="service-0"}"#;
     let expected = format!("{name}{labels} @ 0=1 1=1 2=1 3=0 4=0");
     check(&snapshot, &named(name), ALL, &[&expected]);
+}
+
+#[test]
+fn processes_are_read_when_they_have_rows() {
+    let mut rows = Vec::new();
+    for n in [3, 1, 2] {
+        rows.push(AnyRow::Sample(identity(0), sample(DAY + n * MS, Some(n))));
+        rows.push(AnyRow::Metric(
+            identity(1),
+            metric(DAY + 10 * n * MS, "up", "", 1.0),
+        ));
+    }
+    // A series with fewer rows is none that stands for its process, and pauses are no readings.
+    rows.push(AnyRow::Metric(
+        identity(1),
+        metric(DAY + 7 * MS, "a", "", 1.0),
+    ));
+    rows.push(AnyRow::Pause(
+        identity(2),
+        pause(DAY + 5 * MS, 1, PauseOrigin::MemStats),
+    ));
+    let (_dir, snapshot) = stored(&rows, 3);
+    let shown = |window: Window| {
+        let found = snapshot.series().readings(window).unwrap().unwrap();
+        let at = |at: &i64| ((at - DAY) / MS).to_string();
+        let one = |r: &Readings| {
+            let at: Vec<String> = r.at_ns.iter().map(at).collect();
+            format!("{} {} {}", r.of.instance, r.what, at.join(" "))
+        };
+        found.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(ALL),
+        ["instance-0 samples 1 2 3", "instance-1 metrics 10 20 30"]
+    );
+    assert_eq!(
+        shown(window(1, 10)),
+        ["instance-0 samples 2 3", "instance-1 metrics 10"]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backtest::sightings::who;
-use crate::series::{Series, SeriesReader};
+use crate::series::{Readings, Series, SeriesReader};
 use crate::{Matcher, Result, Window};
 
 use super::split::Cut;
@@ -27,6 +27,20 @@ impl SeriesReader for HeldBack<'_> {
         }
         found.retain(|s| !s.at_ns.is_empty());
         Ok(found)
+    }
+
+    fn readings(&self, window: Window) -> Result<Option<Vec<Readings>>> {
+        let Some(mut found) = self.base.readings(window)? else {
+            return Ok(None);
+        };
+        for readings in &mut found {
+            let end = self.cut.of(&readings.of.service);
+            let kept = readings.at_ns.partition_point(|at| *at < end);
+            if kept < readings.at_ns.len() {
+                readings.at_ns = readings.at_ns[..kept].into();
+            }
+        }
+        Ok(Some(found))
     }
 
     fn metric_names(&self) -> Result<Vec<Arc<str>>> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::backtest::Backtest;
 use crate::backtest::plan::{could_read, selectors};
+use crate::backtest::recorded::{self, Alive};
 use crate::backtest::replay;
 use crate::backtest::score::{Matching, Truth};
-use crate::backtest::sightings::{Spans, Who};
 use crate::expr::{EvalOptions, StaleAfter};
 use crate::rule::{AlertingRule, Rule, RuleFile};
 use crate::series::SeriesReader;
@@ -20,9 +20,6 @@ use super::search::{Candidate, Figures, WalkForward, search, walk_forward};
 use super::setting::{Grid, Knob, Setting};
 use super::split::{Reach, Split, split};
 use super::track::{Ground, Track};
-
-/// When processes were recorded.
-type Alive = BTreeMap<Who, Spans>;
 
 /// With fewer incidents to train on there is nothing to choose by.
 pub const LEAST_INCIDENTS: usize = 5;
@@ -178,15 +175,7 @@ impl<'r> Tune<'r> {
             });
         };
         let subjects = self.subjects()?;
-        let recorded: BTreeMap<Who, Spans> = self
-            .backtest
-            .recorded
-            .iter()
-            .map(|(who, range)| {
-                let who = (who.service.clone(), who.instance.clone());
-                (who, Spans::of(vec![(range.start.0, range.end.0)]))
-            })
-            .collect();
+        let recorded = recorded::with_others(Alive::new(), &self.backtest.recorded);
         let truth = Truth {
             incidents,
             labelled: self.backtest.labelled.as_ref(),
@@ -446,10 +435,7 @@ impl<'r> Tune<'r> {
             self.backtest.chunking,
             reader,
         )?;
-        let mut alive = replayed.sightings.alive();
-        for (who, spans) in truth.alive {
-            alive.entry(who.clone()).or_insert_with(|| spans.clone());
-        }
+        let alive = self.backtest.alive(reader, range, &replayed.sightings)?;
         let trained = Truth {
             alive: &alive,
             ..*truth
