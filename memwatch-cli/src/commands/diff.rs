@@ -21,6 +21,8 @@ pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let replay = Replay::open(&args.replay, &args.truth)?;
     let run = |file, told| {
         let backtest = replay.backtest(file).notifications(told);
+        // Both are compared with each other.
+        let backtest = backtest.without_threshold();
         backtest.run(&replay.snapshot.series())
     };
     let old = run(&old_file, old_told)?;

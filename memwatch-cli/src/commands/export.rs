@@ -24,7 +24,7 @@ pub fn run(args: &ExportArgs, out: &mut Output) -> anyhow::Result<Answer> {
     let file = check::load(&args.rules)??;
     let replay = Replay::open(&args.replay, &args.truth)?;
     let series = replay.snapshot.series();
-    let outcome = replay.backtest(&file).run(&series)?;
+    let outcome = replay.backtest(&file).without_threshold().run(&series)?;
     let pointed = find(&outcome, &args.promtool)
         .map_err(|why| anyhow::anyhow!("--promtool {}: {why}", args.promtool))?;
     let Some(subject) = subject(&file, &outcome, pointed) else {

@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod backtest_json;
+pub mod compared;
 pub mod coverage;
 pub mod diff;
 pub mod diff_json;

@@ -1,13 +1,13 @@
-//! Scores for people: rules, severities, reference rows, and the figures over all in words.
+//! Scores for people: rules, and the figures over all in words.
 
 use std::io::Write;
 
 use memwatch_core::Nanos;
-use memwatch_core::backtest::{LeadTime, Outcome, Reference, Score, Scored};
+use memwatch_core::backtest::{LeadTime, Outcome, Score};
 
 use super::backtest::{cut, lasted, title};
 use super::table::{Column, Style, draw};
-use super::{Output, grouped};
+use super::{Output, compared, grouped};
 
 /// How the rules agree with the incidents: each, each severity, all together, and what they are compared with.
 pub fn rules(out: &mut Output, outcome: &Outcome, style: Style) -> anyhow::Result<()> {
@@ -51,70 +51,9 @@ pub fn rules(out: &mut Output, outcome: &Outcome, style: Style) -> anyhow::Resul
         writeln!(out, "and {recording} recording rule{s}")?;
     }
     if let Some(scored) = scored {
-        compared(out, scored, style)?;
+        compared::text(out, scored, style)?;
         writeln!(out, "{}", summary(&scored.all))?;
     }
-    Ok(())
-}
-
-/// Severities, and what the rules are compared with.
-fn compared(out: &mut Output, scored: &Scored, style: Style) -> anyhow::Result<()> {
-    title(out, style, "Compared")?;
-    let columns = [
-        Column::text("alerts of"),
-        Column::number("alerts"),
-        Column::number("caught"),
-        Column::number("recall"),
-        Column::number("precision"),
-        Column::number("F0.5"),
-        Column::number("false/day"),
-    ];
-    let share = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.2}"));
-    let rate = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.1}"));
-    let of_score = |name: String, score: &Score| {
-        let alerts = score.true_alerts
-            + score.duplicates
-            + score.false_alerts
-            + score.ignored
-            + score.unscored;
-        vec![
-            name,
-            grouped(alerts),
-            format!("{} of {}", score.hit, score.incidents),
-            share(score.recall),
-            share(score.precision),
-            share(score.f05),
-            rate(score.false_per_series_day),
-        ]
-    };
-    let of_reference = |row: &Reference| {
-        let name = match row.name {
-            "random" => "as many at random".to_owned(),
-            name => name.to_owned(),
-        };
-        vec![
-            name,
-            String::new(),
-            format!("{:.1}", row.hit),
-            share(row.recall),
-            share(row.precision),
-            share(row.f05),
-            rate(row.false_per_series_day),
-        ]
-    };
-    let mut rows = vec![of_score("all rules".to_owned(), &scored.all)];
-    let named = scored.severities.iter().any(|(name, _)| !name.is_empty());
-    if named {
-        for (severity, score) in &scored.severities {
-            let name = match &**severity {
-                "" => "no severity".to_owned(),
-                severity => format!("severity {}", cut(severity, 20)),
-            };
-            rows.push(of_score(name, score));
-        }
-    }
-    rows.extend(scored.references.iter().map(of_reference));
-    write!(out, "{}", draw(&columns, &rows, style))?;
     Ok(())
 }
 
@@ -188,7 +127,7 @@ fn lead_time(lead: &LeadTime) -> String {
 }
 
 /// Parts on as many lines of at most 100 characters as they need.
-fn wrapped(parts: &[String], between: &str) -> String {
+pub fn wrapped(parts: &[String], between: &str) -> String {
     let mut text = String::new();
     let mut length = 0;
     for (i, part) in parts.iter().enumerate() {

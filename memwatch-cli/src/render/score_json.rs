@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use memwatch_core::Nanos;
-use memwatch_core::backtest::{Outcome, Score, Scored};
+use memwatch_core::backtest::{Outcome, Score, Scored, Threshold};
 use serde::Serialize;
+
+use super::tune_json::{FiguresJson, figures};
 
 /// The score of a backtest.
 #[derive(Serialize)]
@@ -37,11 +39,60 @@ struct SeverityScoreJson<'a> {
 #[derive(Serialize)]
 struct ReferenceJson {
     name: &'static str,
-    hit: f64,
+    hit: Option<f64>,
     recall: Option<f64>,
     precision: Option<f64>,
     f05: Option<f64>,
     false_per_series_day: Option<f64>,
+    /// Of `static` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<ThresholdJson>,
+}
+
+/// Which static threshold is the best, or why there is none.
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum ThresholdJson {
+    Found(Box<FoundJson>),
+    TooFewIncidents { incidents: u64 },
+    NothingToTry,
+}
+
+#[derive(Serialize)]
+struct FoundJson {
+    signal: String,
+    op: &'static str,
+    limit: f64,
+    for_s: f64,
+    interval_s: f64,
+    metrics: u64,
+    tried: u64,
+    trained_until: String,
+    training: FiguresJson,
+    untouched: FiguresJson,
+    rules_untouched: FiguresJson,
+}
+
+fn threshold(threshold: &Threshold) -> ThresholdJson {
+    match threshold {
+        Threshold::Found(found) => ThresholdJson::Found(Box::new(FoundJson {
+            signal: found.signal.to_string(),
+            op: found.op,
+            limit: found.limit,
+            for_s: found.hold.as_seconds(),
+            interval_s: found.interval.as_seconds(),
+            metrics: found.metrics,
+            tried: found.tried,
+            trained_until: found.trained_until.to_string(),
+            training: figures(&found.training),
+            untouched: figures(&found.untouched),
+            rules_untouched: figures(&found.rules_untouched),
+        })),
+        Threshold::TooFew(incidents) => ThresholdJson::TooFewIncidents {
+            incidents: *incidents,
+        },
+        _ => ThresholdJson::NothingToTry,
+    }
 }
 
 /// Lead times over incidents whose labels say when their impact was.
@@ -124,6 +175,7 @@ pub fn scored<'a>(outcome: &'a Outcome, scored: &'a Scored) -> ScoredJson<'a> {
                 precision: row.precision,
                 f05: row.f05,
                 false_per_series_day: row.false_per_series_day,
+                threshold: row.threshold.as_ref().map(threshold),
             })
             .collect(),
     }

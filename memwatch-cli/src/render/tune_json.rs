@@ -78,7 +78,7 @@ struct Both {
 }
 
 #[derive(Serialize)]
-struct FiguresJson {
+pub struct FiguresJson {
     incidents: u64,
     hit: u64,
     #[serde(rename = "true")]
@@ -226,7 +226,8 @@ fn of<'a>(shown: &Shown<'a>) -> Document<'a> {
     }
 }
 
-fn figures(figures: &Figures) -> FiguresJson {
+/// What rules did in a stretch.
+pub fn figures(figures: &Figures) -> FiguresJson {
     FiguresJson {
         incidents: figures.incidents,
         hit: figures.hit,

@@ -14,6 +14,7 @@ mod query;
 mod recorder;
 mod recording;
 mod report;
+mod scores;
 mod tune;
 mod upkeep;
 

@@ -56,7 +56,7 @@ fn write_recording(root: &Path, incidents: usize) {
     fs::write(folder.join("labels.json"), labels).unwrap();
 }
 
-fn folder(incidents: usize) -> tempfile::TempDir {
+pub(crate) fn folder(incidents: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write_recording(dir.path(), incidents);
     fs::write(dir.path().join("rules.toml"), RULES).unwrap();

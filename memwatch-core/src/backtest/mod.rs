@@ -22,6 +22,7 @@ mod score;
 mod sightings;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod tune;
 mod warm_up;
 
@@ -45,6 +46,7 @@ pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};
 pub use robustness::{Disturbance, Disturbed, RobustIncident, RobustRule, Robustness};
 pub use score::{AlertVerdict, Detection, IncidentOutcome, LeadTime, Reference, Score, Scored};
+pub use threshold::{StaticThreshold, Threshold};
 pub use tune::{
     Figures, HeatMap, Knob, LEAST_INCIDENTS, Point, RuleTuned, Setting, Tune, Tuned, Tuning,
     WalkForward,
@@ -98,6 +100,8 @@ pub struct Backtest<'r> {
     lead: Nanos,
     notifications: Option<Arc<Notifications>>,
     lead_needed: Option<Nanos>,
+    /// Whether the best static threshold is looked for.
+    compared: bool,
     chunking: Chunking,
 }
 
@@ -120,6 +124,7 @@ impl<'r> Backtest<'r> {
             lead: Nanos(0),
             notifications: None,
             lead_needed: None,
+            compared: true,
             chunking: Chunking::default(),
         }
     }
@@ -199,6 +204,13 @@ impl<'r> Backtest<'r> {
     #[must_use]
     pub fn lead_needed(mut self, needed: Nanos) -> Self {
         self.lead_needed = Some(needed);
+        self
+    }
+
+    /// Leaves the best static threshold out of what the score is compared with: it takes a pass over the recording of its own.
+    #[must_use]
+    pub fn without_threshold(mut self) -> Self {
+        self.compared = false;
         self
     }
 
@@ -350,7 +362,22 @@ impl<'r> Backtest<'r> {
                     ready,
                 })
                 .collect();
-            score = Some(score::score(&truth, &rules, &alerts));
+            let mut scored = score::score(&truth, &rules, &alerts);
+            if self.compared {
+                let search = threshold::Search {
+                    file: self.rules,
+                    interval: self.interval,
+                    phase: self.phase,
+                    options: &options,
+                    truth: &truth,
+                    alerts: &alerts,
+                    verdicts: &scored.verdicts,
+                };
+                let found = threshold::best(&search, reader)?;
+                let days = scored.all.series_days;
+                scored.references.push(score::of_threshold(found, days));
+            }
+            score = Some(scored);
         }
         let services: BTreeSet<Arc<str>> = alive.keys().map(|who| who.0.clone()).collect();
         Ok(Outcome {

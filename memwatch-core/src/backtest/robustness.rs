@@ -129,8 +129,9 @@ impl Backtest<'_> {
                 rules: &file,
                 ..self.clone()
             };
-            // What is sent is not compared.
+            // What is sent is not compared, and nothing is compared with it.
             backtest.notifications = Some(Arc::default());
+            backtest.compared = false;
             let degraded = Degraded {
                 base: reader,
                 thin: disturbance.thin,

@@ -45,11 +45,11 @@ pub use bits::Bits;
 pub use error::{ExprError, Span};
 pub use eval::{evaluate, evaluate_with};
 pub use folds::Memory;
-pub(crate) use functions::remembers;
 pub use functions::{
     DescribedOptions, Function, LeakRule, RULE_FUNCTIONS, Surprise, all as all_functions,
     baseline_memories, baseline_options, explain_baselines, find as find_function,
 };
+pub(crate) use functions::{is_counter, remembers};
 pub use history::Selector;
 pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};

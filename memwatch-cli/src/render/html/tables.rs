@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use memwatch_core::backtest::{AlertVerdict, Ended, Score};
+use memwatch_core::backtest::{AlertVerdict, Ended, Score, Scored};
 
 use super::Report;
 use super::markup::{Cell, escape, name, table, tag};
@@ -10,8 +10,8 @@ use super::services::{jump, page_of_alert};
 use super::summary::counted;
 use crate::render::backtest::{Clock, lasted, short, was, whose};
 use crate::render::backtest_json::verdict;
-use crate::render::grouped;
 use crate::render::score::unknown;
+use crate::render::{compared, grouped};
 
 /// Alerts that are listed; the false ones first when not all fit.
 const ALERTS_MAX: usize = 1_000;
@@ -147,6 +147,26 @@ pub fn rules(out: &mut String, report: &Report<'_>) {
              Random alerts would have a precision of {:.2}; skill above that: {skill}.</p>",
             all.chance
         );
+    }
+    if let Some(scored) = scored {
+        compared(out, scored);
+    }
+}
+
+/// The rules beside what they are compared with.
+fn compared(out: &mut String, scored: &Scored) {
+    out.push_str("<h3>Compared</h3>\n");
+    let rows: Vec<Vec<Cell>> = compared::rows(scored)
+        .iter()
+        .map(|row| {
+            let (name, figures) = (Cell::text(&row[0]), &row[1..]);
+            let figures = figures.iter().map(Cell::number);
+            std::iter::once(name).chain(figures).collect()
+        })
+        .collect();
+    out.push_str(&table(&compared::HEADINGS, &rows, false));
+    if let Some(words) = compared::threshold(scored) {
+        let _ = writeln!(out, "<p class=\"soft\">{}.</p>", name(&words.join("; ")));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::incident::{Incident, Verdict};
-use crate::{Nanos, TimeRange, Timestamp};
+use crate::{Labels, Nanos, TimeRange, Timestamp};
 
 use crate::backtest::outcome::Alert;
 use crate::backtest::sightings::{Spans, Who, who};
@@ -70,27 +70,57 @@ pub(in crate::backtest) struct Firing {
 
 /// The alerts with the services that they concern.
 pub(in crate::backtest) fn firings(alerts: &[Alert], services: &BTreeSet<Arc<str>>) -> Vec<Firing> {
-    // An aggregated alert without labels belongs to the only service there is.
-    let only = match services.len() {
-        1 => services.first().cloned(),
-        _ => None,
-    };
     let of = |(index, alert): (usize, &Alert)| {
-        let (service, instance) = who(&alert.labels);
-        let service = if service.is_empty() {
-            only.clone()
-        } else {
-            Some(service)
-        };
+        let (service, instance) = scored(&alert.labels, services);
         Firing {
             index,
             rule: alert.rule,
             fired_at: alert.fired_at,
-            service: service.filter(|s| services.contains(s)),
+            service,
             instance,
         }
     };
     alerts.iter().enumerate().map(of).collect()
+}
+
+/// Whose something with these labels is; no service when it is of none that is scored.
+fn scored(labels: &Labels, services: &BTreeSet<Arc<str>>) -> (Option<Arc<str>>, Arc<str>) {
+    let (service, instance) = who(labels);
+    // What is aggregated and has no labels belongs to the only service there is.
+    let only = || services.first().filter(|_| services.len() == 1).cloned();
+    let service = match &*service {
+        "" => only(),
+        _ => Some(service),
+    };
+    (service.filter(|s| services.contains(s)), instance)
+}
+
+/// The stretches that alerts of one process can lie in. Ends belong to them.
+pub(in crate::backtest) struct Whereabouts {
+    /// Begin, end and number of each incident, in their order.
+    incidents: Vec<(i64, i64, usize)>,
+    /// Stretches that nobody gave a cause.
+    unlabelled: Vec<(i64, i64)>,
+}
+
+impl Whereabouts {
+    /// The incidents that an alert which fires then could hit, the first to take first.
+    pub(in crate::backtest) fn incidents(&self, at: i64) -> impl Iterator<Item = usize> + '_ {
+        let covers = move |(from, to, _): &&(i64, i64, usize)| *from <= at && at <= *to;
+        self.incidents.iter().filter(covers).map(|i| i.2)
+    }
+
+    /// Whether there is one.
+    pub(in crate::backtest) fn is_in_incident(&self, at: i64) -> bool {
+        self.incidents(at).next().is_some()
+    }
+
+    /// Whether an alert that fires then, in no incident, counts for nothing.
+    pub(in crate::backtest) fn is_ignored(&self, at: i64) -> bool {
+        self.unlabelled
+            .iter()
+            .any(|(from, to)| *from <= at && at <= *to)
+    }
 }
 
 /// Decides which stretch an alert lies in.
@@ -151,6 +181,39 @@ impl<'t> Matching<'t> {
             incidents,
             others,
             outside,
+        }
+    }
+
+    /// Whose an alert with these labels would be; `None` when of nobody who is scored.
+    pub(in crate::backtest) fn whose(&self, labels: &Labels) -> Option<Who> {
+        let (service, instance) = scored(labels, &self.services);
+        Some((service?, instance))
+    }
+
+    /// Where alerts of a process can lie: what [`judge`](Matching::judge) decides by, of one process at all times.
+    pub(in crate::backtest) fn whereabouts(
+        &self,
+        service: &Arc<str>,
+        instance: &str,
+        grace: Nanos,
+    ) -> Whereabouts {
+        let stretch = |i: &Incident| {
+            let from = i.range.start.minus(self.truth.lead).0;
+            (from, i.range.end.plus(grace).0)
+        };
+        let incidents = of_service(&self.incidents, service)
+            .filter(|i| self.same_instance(self.incidents[*i], instance))
+            .map(|i| {
+                let (from, to) = stretch(self.incidents[i]);
+                (from, to, i)
+            });
+        let unlabelled = of_service(&self.others, service)
+            .map(|i| self.others[i])
+            .filter(|i| i.verdict == Verdict::Unlabelled && self.same_instance(i, instance))
+            .map(stretch);
+        Whereabouts {
+            incidents: incidents.collect(),
+            unlabelled: unlabelled.collect(),
         }
     }
 

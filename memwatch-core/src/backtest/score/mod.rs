@@ -20,5 +20,6 @@ pub use scored::{Detection, IncidentOutcome, Scored};
 pub use timing::LeadTime;
 
 pub(super) use figures::{f_measure, share};
-pub(super) use matching::{Matching, Truth, firings};
+pub(super) use matching::{Matching, Truth, Whereabouts, firings};
+pub(super) use reference::of_threshold;
 pub(super) use scored::{ScoredRule, score};

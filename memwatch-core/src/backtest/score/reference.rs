@@ -1,8 +1,9 @@
-//! What the rules are compared with: saying nothing, and saying as much at random.
+//! What the rules are compared with: saying nothing, saying as much at random, and the best that one limit on one metric can do.
 
 use std::collections::BTreeMap;
 
 use crate::backtest::sightings::{Spans, Who};
+use crate::backtest::threshold::Threshold;
 use crate::seeded::Seeded;
 use crate::{Nanos, TimeRange, Timestamp};
 
@@ -17,9 +18,10 @@ const SEEDS: u64 = 100;
 #[non_exhaustive]
 pub struct Reference {
     /// `silent`: no alert. `random`: as many alerts as the rules gave, at random moments of the watched time; the mean of 100 seeds.
+    /// `static`: the best static threshold, found on the earlier part of the recording.
     pub name: &'static str,
-    /// Incidents hit.
-    pub hit: f64,
+    /// Incidents hit; `None` when no static threshold could be found.
+    pub hit: Option<f64>,
     /// `hit / incidents`
     pub recall: Option<f64>,
     /// `true / (true + false)`
@@ -28,6 +30,39 @@ pub struct Reference {
     pub f05: Option<f64>,
     /// False alerts per day and process.
     pub false_per_series_day: Option<f64>,
+    /// Of `static`, which threshold it is and how it was found.
+    pub threshold: Option<Threshold>,
+}
+
+/// The row of the best static threshold.
+pub(in crate::backtest) fn of_threshold(threshold: Threshold, series_days: f64) -> Reference {
+    let mut row = Reference::named("static");
+    if let Threshold::Found(found) = &threshold {
+        let whole = &found.whole;
+        row.hit = Some(whole.hit as f64);
+        row.recall = whole.recall();
+        row.precision = whole.precision();
+        row.f05 = whole.recall().map(|_| whole.f05());
+        // Over the same time as the other rows.
+        row.false_per_series_day =
+            (series_days > 0.0).then(|| whole.false_alerts as f64 / series_days);
+    }
+    row.threshold = Some(threshold);
+    row
+}
+
+impl Reference {
+    fn named(name: &'static str) -> Reference {
+        Reference {
+            name,
+            hit: None,
+            recall: None,
+            precision: None,
+            f05: None,
+            false_per_series_day: None,
+            threshold: None,
+        }
+    }
 }
 
 /// The rows that need nothing but the alerts' number: silent and random.
@@ -39,12 +74,11 @@ pub(super) fn rows(
     all: &Score,
 ) -> Vec<Reference> {
     let silent = Reference {
-        name: "silent",
-        hit: 0.0,
+        hit: Some(0.0),
         recall: (all.incidents > 0).then_some(0.0),
-        precision: None,
         f05: (all.incidents > 0).then_some(0.0),
         false_per_series_day: (all.series_days > 0.0).then_some(0.0),
+        ..Reference::named("silent")
     };
     let alerts = all.true_alerts + all.duplicates + all.false_alerts + all.ignored;
     vec![
@@ -72,14 +106,8 @@ fn random(
         }
     }
     let incidents = matching.incidents.len() as u64;
-    let mut sum = Reference {
-        name: "random",
-        hit: 0.0,
-        recall: None,
-        precision: None,
-        f05: None,
-        false_per_series_day: None,
-    };
+    let mut sum = Reference::named("random");
+    let mut all_hits = 0;
     let (mut recalls, mut precisions, mut f05s) =
         (Mean::default(), Mean::default(), Mean::default());
     let mut all_false = 0;
@@ -117,13 +145,14 @@ fn random(
                 verdict => wrong += u64::from(verdict.is_false()),
             }
         }
-        sum.hit += hits as f64 / SEEDS as f64;
+        all_hits += hits;
         all_false += wrong;
         let (recall, precision) = (share(hits, incidents), share(hits, hits + wrong));
         recalls.add(recall);
         precisions.add(precision);
         f05s.add(recall.map(|r| f_measure(precision.unwrap_or(0.0), r, 0.5)));
     }
+    sum.hit = Some(all_hits as f64 / SEEDS as f64);
     sum.recall = recalls.mean();
     sum.precision = precisions.mean();
     sum.f05 = f05s.mean();

@@ -528,7 +528,7 @@ mod tests {
             (0.02..0.3).contains(&random.precision.unwrap()),
             "{random:?}"
         );
-        assert!(random.hit < 1.0, "{random:?}");
+        assert!(random.hit.unwrap() < 1.0, "{random:?}");
         let ids: Vec<_> = found.incidents.iter().map(|i| &*i.id).collect();
         assert_eq!(ids, ["heap_leak@a", "heap_step@a"]);
     }

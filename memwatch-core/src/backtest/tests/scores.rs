@@ -67,6 +67,8 @@ fn a_recording_rule_changes_no_score() {
         assert_eq!(both.references, alone.references, "{more:?}");
         assert_eq!(both.series_days, alone.series_days, "{more:?}");
     }
+    assert_eq!(alone.references.len(), 3);
+    assert!(alone.references[2].hit.is_some());
     // The process was recorded for 1,200 s, although what the rule reads was for 600 s only.
     assert_eq!((alone.series_days * 86_400.0).round(), 1200.0);
     assert!((alone.all.chance - 310.0 / 1200.0).abs() < 1e-9);

@@ -21,3 +21,5 @@ pub use front::{HeatMap, Point};
 pub use run::{LEAST_INCIDENTS, RuleTuned, Tune, Tuned, Tuning};
 pub use search::{Figures, WalkForward};
 pub use setting::{Knob, Setting};
+
+pub(super) use split::{Reach, Split, Stretch, split};

@@ -15,14 +15,14 @@ use crate::{Nanos, TimeRange};
 
 /// A moment in time, moved for each service so that it splits no incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(in crate::backtest) struct Cut {
     at: i64,
     of_service: BTreeMap<Arc<str>, i64>,
 }
 
 impl Cut {
     /// The same moment for every service.
-    pub(super) fn everywhere(at: i64) -> Cut {
+    pub(in crate::backtest) fn everywhere(at: i64) -> Cut {
         Cut {
             at,
             of_service: BTreeMap::new(),
@@ -30,12 +30,12 @@ impl Cut {
     }
 
     /// When it is for a service.
-    pub(super) fn of(&self, service: &str) -> i64 {
+    pub(in crate::backtest) fn of(&self, service: &str) -> i64 {
         self.of_service.get(service).copied().unwrap_or(self.at)
     }
 
     /// The latest over all services.
-    pub(super) fn latest(&self) -> i64 {
+    pub(in crate::backtest) fn latest(&self) -> i64 {
         self.of_service.values().copied().fold(self.at, i64::max)
     }
 
@@ -58,24 +58,33 @@ impl Cut {
 
 /// What lies between two cuts: `[from, to)` of each service.
 #[derive(Debug, Clone)]
-pub(super) struct Stretch {
+pub(in crate::backtest) struct Stretch {
     from: Cut,
     to: Cut,
 }
 
 impl Stretch {
     /// Whether something at this moment lies in it.
-    pub(super) fn holds(&self, service: &str, at: i64) -> bool {
+    pub(in crate::backtest) fn holds(&self, service: &str, at: i64) -> bool {
         self.from.of(service) <= at && at < self.to.of(service)
     }
 
+    /// Its beginning and end for a service.
+    pub(in crate::backtest) fn of(&self, service: &str) -> (i64, i64) {
+        (self.from.of(service), self.to.of(service))
+    }
+
     /// How long the scored processes were recorded in it, in nanoseconds.
-    pub(super) fn recorded(&self, alive: &BTreeMap<Who, Spans>, matching: &Matching<'_>) -> i64 {
+    pub(in crate::backtest) fn recorded(
+        &self,
+        alive: &BTreeMap<Who, Spans>,
+        matching: &Matching<'_>,
+    ) -> i64 {
         alive
             .iter()
             .filter(|(who, _)| matching.services.contains(&who.0))
             .map(|(who, spans)| {
-                let (from, to) = (self.from.of(&who.0), self.to.of(&who.0));
+                let (from, to) = self.of(&who.0);
                 if from < to {
                     spans.length_within(from, to)
                 } else {
@@ -88,16 +97,21 @@ impl Stretch {
 
 /// An incident with the time before and after it in which an alert counts for it.
 #[derive(Debug, Clone)]
-pub(super) struct Reach {
-    pub(super) service: Arc<str>,
-    pub(super) from: i64,
-    pub(super) to: i64,
+pub(in crate::backtest) struct Reach {
+    pub(in crate::backtest) service: Arc<str>,
+    pub(in crate::backtest) from: i64,
+    pub(in crate::backtest) to: i64,
     /// Whether some tuned rule is meant for it.
-    pub(super) meant: bool,
+    pub(in crate::backtest) meant: bool,
 }
 
 impl Reach {
-    pub(super) fn of(incident: &Incident, lead: Nanos, grace: Nanos, meant: bool) -> Reach {
+    pub(in crate::backtest) fn of(
+        incident: &Incident,
+        lead: Nanos,
+        grace: Nanos,
+        meant: bool,
+    ) -> Reach {
         Reach {
             service: incident.service.clone(),
             from: incident.range.start.minus(lead).0,
@@ -108,21 +122,29 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Whether it lies in a stretch from beginning to end.
+    pub(in crate::backtest) fn lies_in(&self, stretch: &Stretch) -> bool {
+        let inside = |at: i64| stretch.holds(&self.service, at);
+        inside(self.from) && inside(self.to - 1)
+    }
+}
+
 /// A recording in stretches.
 #[derive(Debug, Clone)]
-pub(super) struct Split {
+pub(in crate::backtest) struct Split {
     /// Each fold: what is trained on, and what it is tested on afterwards.
-    pub(super) folds: Vec<(Stretch, Stretch)>,
+    pub(in crate::backtest) folds: Vec<(Stretch, Stretch)>,
     /// Everything that a search may see.
-    pub(super) training: Stretch,
+    pub(in crate::backtest) training: Stretch,
     /// What no search ever sees.
-    pub(super) untouched: Stretch,
+    pub(in crate::backtest) untouched: Stretch,
     /// Where the untouched stretch begins.
-    pub(super) cut: Cut,
+    pub(in crate::backtest) cut: Cut,
     /// Incidents before the cut.
-    pub(super) training_incidents: usize,
+    pub(in crate::backtest) training_incidents: usize,
     /// Incidents after it.
-    pub(super) untouched_incidents: usize,
+    pub(in crate::backtest) untouched_incidents: usize,
 }
 
 /// Fewer folds when there are few incidents.
@@ -132,7 +154,11 @@ fn folds(incidents: usize) -> usize {
 
 /// Splits a recording: the last fifth of the incidents is untouched, the rest makes the folds. `None` when there are too few of them for
 /// that.
-pub(super) fn split(reaches: &[Reach], range: TimeRange, purge: Nanos) -> Option<Split> {
+pub(in crate::backtest) fn split(
+    reaches: &[Reach],
+    range: TimeRange,
+    purge: Nanos,
+) -> Option<Split> {
     let order = clusters(reaches);
     let meant: Vec<usize> = (0..order.len()).filter(|i| order[*i].meant > 0).collect();
     let before = meant.len() - meant.len().div_ceil(5);

@@ -58,8 +58,7 @@ impl Ground<'_> {
             ..Figures::default()
         };
         for (i, reach) in self.reaches.iter().enumerate() {
-            let inside = |at: i64| stretch.holds(&reach.service, at);
-            if !(inside(reach.from) && inside(reach.to - 1)) {
+            if !reach.lies_in(stretch) {
                 continue;
             }
             let hit = tracks.iter().any(|track| track.hit[i]);

@@ -25,7 +25,7 @@ pub(super) const GROWTH: Function = Function::new(
 );
 
 /// Whether a metric of this name is taken for a counter.
-pub(super) fn is_counter(name: &str) -> bool {
+pub(crate) fn is_counter(name: &str) -> bool {
     ["_total", "_count", "_sum", "_bucket"]
         .iter()
         .any(|end| name.ends_with(end))

@@ -32,6 +32,7 @@ use crate::{Result, Steps};
 pub(crate) use baseline_deviation::remembers;
 pub use baseline_deviation::{Surprise, baseline_memories, baseline_options, explain_baselines};
 pub use call_options::DescribedOptions;
+pub(crate) use growth::is_counter;
 pub(super) use info::TARGET_INFO;
 pub(super) use labels::grouped;
 pub use leak::LeakRule;
