@@ -13,7 +13,7 @@ use super::{BacktestFormat, ReplayArgs, TruthArgs};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  memwatch tune rules.toml data/
+  memwatch tune rules.toml data/ --report tune.html
   memwatch tune rules.toml data/ --rule HeapLarge --param 'HeapLarge.for=0s,5s,10s,30s' --write
 
 Tried is what `tune` of a rule says, and --param. The rules tried are judged together; the last fifth of the
@@ -37,6 +37,9 @@ pub struct TuneArgs {
     /// Changes the rule file, if the choice is better where the search never looked
     #[arg(long)]
     pub write: bool,
+    /// Also writes a report that needs no network: one HTML file with what was tried, heat maps and the patch
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// How the result is printed; ndjson is the document in one line
     #[arg(long, value_enum, default_value_t = BacktestFormat::Table, value_name = "FORMAT")]
     pub format: BacktestFormat,

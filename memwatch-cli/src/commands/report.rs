@@ -12,7 +12,7 @@ use super::replay::Replay;
 use super::say;
 use crate::render::backtest::Shown;
 use crate::render::timeline::worth_showing;
-use crate::render::{html, size};
+use crate::render::{html, size, tune};
 
 /// Options that say where results go: they are no part of the command that the report shows, so that the same run gives the same bytes
 /// wherever it is written.
@@ -28,6 +28,18 @@ pub fn write(path: &Path, shown: &Shown<'_>, replay: &Replay<'_>) -> anyhow::Res
         pages: &pages,
         command: command(std::env::args()),
     })?;
+    keep(path, &document)
+}
+
+/// Writes what tuning found.
+pub fn write_tuning(path: &Path, shown: &tune::Shown<'_>) -> anyhow::Result<()> {
+    keep(
+        path,
+        &html::tune::document(shown, &command(std::env::args())),
+    )
+}
+
+fn keep(path: &Path, document: &str) -> anyhow::Result<()> {
     replace(path, document.as_bytes())?;
     say(&format!(
         "wrote {} ({})",

@@ -8,7 +8,7 @@ use memwatch_core::backtest::{Knob, LEAST_INCIDENTS, Tune, Tuned, Tuning};
 use memwatch_core::rule::{NewSetting, RuleFile, SettingChange, with_settings};
 
 use super::replay::Replay;
-use super::{check, say};
+use super::{check, report, say};
 use crate::args::{BacktestFormat, TuneArgs};
 use crate::exit::Answer;
 use crate::render::table::Style;
@@ -37,6 +37,12 @@ pub fn run(args: &TuneArgs, out: &mut Output) -> anyhow::Result<Answer> {
                 "not tuned: of {incidents} incidents that these rules are meant for, fewer than {LEAST_INCIDENTS} lie \
                  before the stretch that is kept for the test; the settings of the file stay"
             ));
+            if let Some(path) = &args.report {
+                say(&format!(
+                    "{}: not written: nothing was tried",
+                    path.display()
+                ));
+            }
             if matches!(args.format, BacktestFormat::Json | BacktestFormat::Ndjson) {
                 tune_json::refused(out, incidents)?;
             }
@@ -57,6 +63,9 @@ pub fn run(args: &TuneArgs, out: &mut Output) -> anyhow::Result<Answer> {
         BacktestFormat::Markdown => tune::text(out, &shown, Style::Markdown)?,
         BacktestFormat::Json => tune_json::document(out, &shown)?,
         BacktestFormat::Ndjson => tune_json::line(out, &shown)?,
+    }
+    if let Some(path) = &args.report {
+        report::write_tuning(path, &shown)?;
     }
     if !args.write {
         return Ok(Answer::Done);

@@ -104,7 +104,7 @@ pub fn text(out: &mut Output, shown: &Shown<'_>, style: Style) -> anyhow::Result
 }
 
 /// A value of a knob as users write it.
-fn setting(knob: &Knob, value: f64) -> String {
+pub fn setting(knob: &Knob, value: f64) -> String {
     if knob.is_duration() {
         #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
         let ns = (value * 1e9).round() as i64;

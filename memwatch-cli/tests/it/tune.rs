@@ -105,3 +105,47 @@ fn few_incidents_are_refused_and_bad_ranges_told() {
     assert!(of("HeapLarge.lim=1,2").contains("HeapLarge.lim"));
     assert!(of("HeapLarge.for=soon").contains("expected a duration"));
 }
+
+#[test]
+fn the_report_is_one_file_in_which_nothing_runs() {
+    let dir = folder(10);
+    memwatch(dir.path(), &["ingest", "rec", "--data", "data"]).ended(0);
+    let rules = RULES.replace("HeapLarge", "<img src=x onerror=alert(1)>\\u202E");
+    fs::write(dir.path().join("rules.toml"), rules).unwrap();
+    let write = |name: &str| {
+        let args = ["tune", "rules.toml", "data", "--report", name];
+        let run = memwatch(dir.path(), &args).ended(0);
+        assert!(run.err.contains(&format!("wrote {name}")), "{}", run.err);
+        fs::read_to_string(dir.path().join(name)).unwrap()
+    };
+    let page = write("a.html");
+    assert_eq!(page, write("b.html"));
+    for expected in [
+        "default-src 'none'",
+        "script-src 'none'",
+        "2 → 0",
+        "class=\"dot best\"",
+        "<h3><bdi>&lt;img src=x onerror=alert(1)&gt;\u{fffd}</bdi>: <code><bdi>limit</bdi></code> across",
+        "class=\"h10 is-chosen\" title=\"limit 80M, for 0s: 1.000, chosen\"",
+        "is-file\" title=\"limit 20M, for 0s: ",
+        "+params = { limit = 80000000.0 }",
+        "<code>memwatch tune rules.toml data</code>",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    for never in [
+        "<script",
+        "<img",
+        "onerror=alert(1)>",
+        "style=\"",
+        "://",
+        "\u{202e}",
+    ] {
+        assert!(!page.contains(never), "{never}");
+    }
+    let few = folder(4);
+    let args = ["tune", "rules.toml", "rec", "--report", "a.html"];
+    let run = memwatch(few.path(), &args).ended(1);
+    assert!(run.err.contains("a.html: not written: nothing was tried"));
+    assert!(!few.path().join("a.html").exists());
+}

@@ -55,6 +55,11 @@ impl Cell {
         }
     }
 
+    /// A number as markup that was made here.
+    pub fn number_html(html: String) -> Cell {
+        Cell { class: "n", html }
+    }
+
     /// Markup that was made here.
     pub fn html(html: String) -> Cell {
         Cell { class: "", html }

@@ -12,6 +12,7 @@ mod services;
 mod shell;
 mod summary;
 mod tables;
+pub mod tune;
 
 use std::fmt::Write as _;
 

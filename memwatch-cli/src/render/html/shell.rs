@@ -45,17 +45,30 @@ pub fn island(id: &str, data: &impl Serialize) -> anyhow::Result<String> {
 /// The whole document. `body` is markup that was made here.
 pub fn document(title: &str, body: &str, islands: &str) -> String {
     // Nothing is loaded, and nothing runs but this script: whatever text from outside may hold.
+    let script = format!("'{}'", hash(SCRIPT));
+    page(
+        title,
+        &script,
+        &format!("{body}{islands}<script>{SCRIPT}</script>\n"),
+    )
+}
+
+/// A whole document in which nothing runs.
+pub fn inert(title: &str, body: &str) -> String {
+    page(title, "'none'", body)
+}
+
+fn page(title: &str, script: &str, body: &str) -> String {
     let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src '{}'; script-src {script}; base-uri 'none'; form-action 'none'",
         hash(STYLE),
-        hash(SCRIPT)
     );
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}{islands}<script>{SCRIPT}</script>\n</body>\n</html>\n",
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
         escape(title)
     )
 }

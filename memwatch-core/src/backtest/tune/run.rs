@@ -94,6 +94,8 @@ pub struct RuleTuned {
     pub settings: Vec<Setting>,
     /// The mean objective of each over the folds, with the other rules as they stood.
     pub objectives: Vec<f64>,
+    /// What all rules together did in the training stretch with each.
+    pub figures: Vec<Figures>,
     /// Index of the chosen setting.
     pub chosen: usize,
     /// How the objective lies over the first two knobs.
@@ -288,6 +290,7 @@ impl<'r> Tune<'r> {
                         knobs: subject.grid.knobs,
                         settings: subject.grid.settings,
                         objectives,
+                        figures: tried.figures,
                         chosen: tried.chosen,
                     }
                 })
