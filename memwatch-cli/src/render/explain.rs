@@ -4,6 +4,8 @@ use std::io::Write;
 
 use memwatch_core::backtest::{AlertStory, Fate, IncidentStory};
 
+use memwatch_core::stats::baseline::Cause;
+
 use super::backtest::{Clock, Shown, cut, lasted, short, title, was, whose};
 use super::table::{Column, Style, draw};
 use super::{Output, clean, grouped};
@@ -80,6 +82,7 @@ pub fn alert(
         })
         .collect();
     write!(out, "{}", draw(&columns, &rows, style))?;
+    baselines(out, story, &clock, style)?;
     title(out, style, "What it read")?;
     let columns = [
         Column::text("series"),
@@ -102,6 +105,82 @@ pub fn alert(
     write!(out, "{}", draw(&columns, &rows, style))?;
     if story.inputs.len() > INPUTS_MAX {
         writeln!(out, "and {} more series", story.inputs.len() - INPUTS_MAX)?;
+    }
+    Ok(())
+}
+
+/// What its baselines found unusual, and how the score comes about.
+fn baselines(
+    out: &mut Output,
+    story: &AlertStory,
+    clock: &Clock,
+    style: Style,
+) -> anyhow::Result<()> {
+    if story.baselines.is_empty() {
+        return Ok(());
+    }
+    title(out, style, "What its baselines found unusual")?;
+    let columns = [
+        Column::text("series"),
+        Column::text("at"),
+        Column::text("feature"),
+        Column::number("value"),
+        Column::number("nearest before"),
+        Column::number("apart"),
+        Column::number("surprise"),
+    ];
+    let rows: Vec<Vec<String>> = story
+        .baselines
+        .iter()
+        .map(|story| {
+            let surprise = &story.surprise;
+            let cause = surprise.deviation.cause;
+            let number = |of: fn(&Cause) -> f64| cause.map_or("–".to_owned(), |c| short(of(&c)));
+            let metric = match surprise.labels.name() {
+                "" => &surprise.call,
+                name => name,
+            };
+            let series = match &story.recorded_by {
+                Some(rule) => format!("{metric} ({rule})"),
+                None => metric.to_owned(),
+            };
+            vec![
+                cut(&series, 44),
+                clock.show(surprise.at),
+                cause.map_or("–".to_owned(), |c| c.feature.to_string()),
+                number(|c| c.value),
+                number(|c| c.nearest),
+                number(|c| c.gap),
+                short(surprise.deviation.surprise),
+            ]
+        })
+        .collect();
+    write!(out, "{}", draw(&columns, &rows, style))?;
+    let bullet = if style == Style::Markdown { "- " } else { " " };
+    for story in &story.baselines {
+        let deviation = &story.surprise.deviation;
+        let Some(cause) = &deviation.cause else {
+            continue;
+        };
+        writeln!(
+            out,
+            "{bullet}{} = -log10({}/{}) + ({} - {}) / ({} * ln 10), at most 16",
+            short(deviation.surprise),
+            cause.above,
+            cause.seen,
+            short(cause.gap),
+            short(cause.usual_gap),
+            short(cause.mean_excess),
+        )?;
+        writeln!(
+            out,
+            "{bullet}{} of {} distances were above {}, by {} on average; the median is {}",
+            grouped(cause.above),
+            grouped(cause.seen),
+            short(cause.usual_gap),
+            short(cause.mean_excess),
+            short(cause.level),
+        )?;
     }
     Ok(())
 }

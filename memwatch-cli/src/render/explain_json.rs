@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use memwatch_core::backtest::{AlertStory, Fate, IncidentStory};
+use memwatch_core::backtest::{AlertStory, BaselineStory, Fate, IncidentStory};
 use serde::Serialize;
 
 use super::backtest::{Clock, Shown};
@@ -21,6 +21,7 @@ struct AlertJson<'a> {
     needed_s: f64,
     transitions: Vec<TransitionJson>,
     parts: Vec<PartJson<'a>>,
+    baselines: Vec<BaselineJson<'a>>,
     inputs: Vec<InputJson<'a>>,
 }
 
@@ -40,6 +41,58 @@ struct PartJson<'a> {
     value: Option<Number>,
     limit: Option<Number>,
     margin: Option<Number>,
+}
+
+/// What a baseline found unusual, with the numbers of its formula.
+#[derive(Serialize)]
+struct BaselineJson<'a> {
+    call: &'a str,
+    /// The recording rule in which it stands; `null` when in the condition itself.
+    recorded_by: Option<&'a str>,
+    labels: BTreeMap<&'a str, &'a str>,
+    at: Time,
+    /// After record-hold: 0 while an earlier one holds.
+    score: Number,
+    surprise: Number,
+    #[serde(flatten)]
+    cause: Option<CauseJson>,
+}
+
+#[derive(Serialize)]
+struct CauseJson {
+    feature: String,
+    value: Number,
+    nearest: Number,
+    gap: Number,
+    usual_gap: Number,
+    mean_excess: Number,
+    gaps_above: u64,
+    gaps_seen: u64,
+    median: Number,
+}
+
+fn baseline(story: &BaselineStory) -> BaselineJson<'_> {
+    let surprise = &story.surprise;
+    let deviation = &surprise.deviation;
+    BaselineJson {
+        call: &surprise.call,
+        recorded_by: story.recorded_by.as_deref(),
+        labels: surprise.labels.iter().collect(),
+        at: Time(surprise.at),
+        score: Number(deviation.score),
+        surprise: Number(deviation.surprise),
+        cause: deviation.cause.map(|cause| CauseJson {
+            feature: cause.feature.to_string(),
+            value: Number(cause.value),
+            nearest: Number(cause.nearest),
+            gap: Number(cause.gap),
+            usual_gap: Number(cause.usual_gap),
+            mean_excess: Number(cause.mean_excess),
+            gaps_above: cause.above,
+            gaps_seen: cause.seen,
+            median: Number(cause.level),
+        }),
+    }
 }
 
 #[derive(Serialize)]
@@ -113,6 +166,7 @@ pub fn alert(out: &mut Output, shown: &Shown<'_>, story: &AlertStory) -> anyhow:
                 margin: part.margin.map(Number),
             })
             .collect(),
+        baselines: story.baselines.iter().map(baseline).collect(),
         inputs: story
             .inputs
             .iter()

@@ -6,6 +6,7 @@ pub(crate) mod backtest;
 mod check;
 mod corpus;
 mod diff;
+mod explain;
 mod export;
 mod info;
 mod ingest;

@@ -40,7 +40,9 @@ use crate::{Error, Nanos, Result, TimeRange};
 pub use address::{Addressed, addresses, find};
 pub use coverage::{Hole, HoleReason};
 pub use diff::{Change, Diff, IncidentChange, MessagePair, Pair, RulePair};
-pub use explain::{AlertStory, Fate, IncidentStory, InputStory, PartStory, RuleStory};
+pub use explain::{
+    AlertStory, BaselineStory, Fate, IncidentStory, InputStory, PartStory, RuleStory,
+};
 pub use intervals::{poisson, wilson};
 pub use notified::Notified;
 pub use outcome::{Alert, Ended, Outcome, RuleOutcome, RunSettings};

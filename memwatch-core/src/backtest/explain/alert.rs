@@ -1,8 +1,12 @@
 //! Why an alert fired: its inputs, the parts of its condition, and what happened when.
 
+use std::sync::Arc;
+
 use crate::backtest::outcome::{Ended, Outcome};
 use crate::backtest::{Backtest, replay};
-use crate::expr::{BinaryOp, Node, NodeKind, StepSeries, ValueType};
+use crate::expr::{
+    BinaryOp, Expr, Node, NodeKind, StepSeries, Surprise, ValueType, explain_baselines,
+};
 use crate::labels::METRIC_NAME;
 use crate::rule::Rule;
 use crate::series::{SeriesReader, is_stale};
@@ -26,8 +30,20 @@ pub struct AlertStory {
     pub needed: Nanos,
     /// The parts of its condition, from the whole inwards.
     pub parts: Vec<PartStory>,
+    /// What its baselines found unusual: of each the most surprising sample in its window.
+    pub baselines: Vec<BaselineStory>,
     /// The series that its condition reads, with their samples before it fired.
     pub inputs: Vec<InputStory>,
+}
+
+/// A baseline that found something unusual.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BaselineStory {
+    /// The recording rule in which it stands; `None` when in the alert's own condition.
+    pub recorded_by: Option<Arc<str>>,
+    /// The sample, the feature that won, and the numbers behind its score.
+    pub surprise: Surprise,
 }
 
 /// A part of the condition.
@@ -99,6 +115,24 @@ impl Backtest<'_> {
         let (then, now) = (at(pending), at(firing));
         let mut parts = Vec::new();
         describe(expr.root(), 0, &then, &now, &mut parts)?;
+        let mut baselines = Vec::new();
+        let mut explain = |by: Option<&Arc<str>>, expr: &Expr, at: Timestamp| -> Result<bool> {
+            let found = explain_baselines(expr, at, &given, &options)?;
+            let mine = found.into_iter().filter(|s| whose(&s.labels));
+            let before = baselines.len();
+            baselines.extend(mine.map(|surprise| BaselineStory {
+                recorded_by: by.cloned(),
+                surprise,
+            }));
+            Ok(baselines.len() > before)
+        };
+        // By the time that it fires, what made it pending may have left the window.
+        if !explain(None, expr, firing)? && pending < firing {
+            explain(None, expr, pending)?;
+        }
+        for (name, expr, at) in &given.rules {
+            explain(Some(name), expr, *at)?;
+        }
         let mut inputs = Vec::new();
         for selector in expr.selectors(Steps::instant(firing), &options) {
             for matchers in &selector.alternatives {
@@ -127,6 +161,7 @@ impl Backtest<'_> {
                 Rule::Recording(_) => Nanos(0),
             },
             parts,
+            baselines,
             inputs,
         })
     }

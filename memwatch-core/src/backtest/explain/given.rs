@@ -5,16 +5,18 @@ use std::sync::Arc;
 use crate::backtest::Backtest;
 use crate::backtest::plan::{could_read, selectors};
 use crate::backtest::replay::group_steps;
-use crate::expr::{Expr, Value, evaluate};
+use crate::expr::{Expr, Value, evaluate, remembers};
 use crate::labels::METRIC_NAME;
 use crate::rule::Rule;
 use crate::series::{MemorySeries, Series, SeriesReader, stale_nan};
-use crate::{Labels, Matcher, Nanos, Result, TimeRange, Window};
+use crate::{Labels, Matcher, Nanos, Result, TimeRange, Timestamp, Window};
 
 /// Gives the recording, and series of recording rules.
 pub(super) struct Given<'r> {
     base: &'r dyn SeriesReader,
     recorded: MemorySeries,
+    /// The recording rules that are read: name, expression, and the evaluation whose result is current at the end of the range.
+    pub(super) rules: Vec<(Arc<str>, Expr, Timestamp)>,
 }
 
 impl<'r> Given<'r> {
@@ -29,6 +31,7 @@ impl<'r> Given<'r> {
         let mut given = Given {
             base,
             recorded: MemorySeries::default(),
+            rules: Vec::new(),
         };
         let options = backtest.options();
         let recording: Vec<_> = backtest
@@ -54,15 +57,25 @@ impl<'r> Given<'r> {
                 reach = Nanos(reach.0.saturating_add(more.0));
             }
         }
-        let wide = TimeRange {
+        let mut wide = TimeRange {
             start: range.start.minus(reach),
             end: range.end,
         };
+        // What a baseline remembers of a recorded series goes back to its beginning, which is that of the backtest.
+        if let Some(whole) = backtest.range
+            && readers.iter().any(|reader| remembers(reader.root()))
+        {
+            wide.start = whole.start;
+        }
         for (i, (group, _, rule)) in recording.iter().enumerate() {
             let steps = group_steps(group, backtest.interval, backtest.phase, wide);
             let Some(steps) = steps.filter(|_| needed[i]) else {
                 continue;
             };
+            let last = steps.at(steps.count() - 1).minus(group.query_offset);
+            given
+                .rules
+                .push((rule.record.clone(), rule.expr.clone(), last));
             // An evaluation that fails gave nothing; the backtest tells of it.
             let Ok(evaluated) = evaluate(&rule.expr, steps, &given, &options) else {
                 continue;
@@ -106,6 +119,10 @@ impl SeriesReader for Given<'_> {
             found.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
         Ok(found)
+    }
+
+    fn begins(&self) -> Result<Option<Timestamp>> {
+        self.base.begins()
     }
 
     fn metric_names(&self) -> Result<Vec<Arc<str>>> {

@@ -7,6 +7,8 @@ mod alert;
 mod approach;
 mod given;
 mod incident;
+#[cfg(test)]
+mod tests;
 
-pub use alert::{AlertStory, InputStory, PartStory};
+pub use alert::{AlertStory, BaselineStory, InputStory, PartStory};
 pub use incident::{Fate, IncidentStory, RuleStory};
