@@ -427,7 +427,7 @@ pub struct BacktestArgs {
     /// Also writes a report that needs no network: one HTML file with plots of what happened
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Also writes JUnit XML: a test case for each incident and rule
+    /// Also writes JUnit XML: a test case for each incident, rule and limit
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Exit with 1 when an alert fired

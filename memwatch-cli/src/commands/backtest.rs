@@ -1,12 +1,12 @@
 //! `memwatch backtest`.
 
 use anyhow::bail;
-use memwatch_core::backtest::{Addressed, Backtest, Outcome, find};
+use memwatch_core::backtest::{Addressed, Backtest, find};
 use memwatch_core::series::SeriesReader;
 
 use super::replay::Replay;
-use super::{check, notify, report, say};
-use crate::args::{BacktestArgs, BacktestFormat, FailOn};
+use super::{budget, check, notify, report, say};
+use crate::args::{BacktestArgs, BacktestFormat};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
 use crate::render::table::Style;
@@ -59,8 +59,9 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     if let Some(path) = &args.report {
         report::write(path, &shown, &replay)?;
     }
+    let (limits, cannot) = budget::of_backtest(args, &outcome);
     if let Some(path) = &args.junit {
-        report::replace(path, junit::of_backtest(&shown).as_bytes())?;
+        report::replace(path, junit::of_backtest(&shown, &limits).as_bytes())?;
     }
     if !outcome.evaluated_anything() {
         bail!(
@@ -68,7 +69,15 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
              means nothing"
         );
     }
-    answer(args, &outcome)
+    if let Some(why) = cannot {
+        return Err(why);
+    }
+    let mut answer = Answer::Done;
+    for broken in limits.iter().filter(|limit| !limit.holds) {
+        say(&format!("{} (--{})", broken.words, broken.name));
+        answer = Answer::No;
+    }
+    Ok(answer)
 }
 
 /// Says why an alert fired, or how near each rule came to an incident.
@@ -102,40 +111,4 @@ fn explain(
             }
         }
     }
-}
-
-/// Whether the outcome is what was asked for; says what is not.
-fn answer(args: &BacktestArgs, outcome: &Outcome) -> anyhow::Result<Answer> {
-    let mut answer = Answer::Done;
-    if args.fail_on == Some(FailOn::Fired) && !outcome.alerts.is_empty() {
-        say(&format!(
-            "{} alerts fired (--fail-on fired)",
-            outcome.alerts.len()
-        ));
-        answer = Answer::No;
-    }
-    let asked = [
-        ("recall", args.min_recall),
-        ("precision", args.min_precision),
-    ];
-    for (what, least) in asked {
-        let Some(least) = least else { continue };
-        let Some(score) = &outcome.score else {
-            bail!("--min-{what} needs incidents: give --labels, or ingest the labels too");
-        };
-        let found = if what == "recall" {
-            score.all.recall
-        } else {
-            score.all.precision
-        };
-        match found {
-            Some(found) if found >= least => {}
-            Some(found) => {
-                say(&format!("{what} is {found:.3}, less than {least}"));
-                answer = Answer::No;
-            }
-            None => bail!("--min-{what}: there is nothing to compute {what} from"),
-        }
-    }
-    Ok(answer)
 }

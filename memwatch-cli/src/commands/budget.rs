@@ -5,7 +5,7 @@ use memwatch_core::Nanos;
 use memwatch_core::alert::IntegrationKind;
 use memwatch_core::backtest::{Change, Diff, Outcome, poisson};
 
-use crate::args::BudgetArgs;
+use crate::args::{BacktestArgs, BudgetArgs, FailOn};
 
 const WEEK: Nanos = Nanos(7 * 24 * Nanos::HOUR.0);
 
@@ -35,10 +35,10 @@ pub fn check(
 ) -> anyhow::Result<Vec<Budget>> {
     let mut found = Vec::new();
     if let Some(limit) = args.min_recall {
-        found.push(least("min-recall", limit, old, new, recall)?);
+        found.push(least("min-recall", limit, Some(old), new, recall)?);
     }
     if let Some(limit) = args.min_precision {
-        found.push(least("min-precision", limit, old, new, precision)?);
+        found.push(least("min-precision", limit, Some(old), new, precision)?);
     }
     if let Some(limit) = args.max_pages_per_week {
         found.push(pages(limit, &args.page_receiver, old, new)?);
@@ -62,6 +62,45 @@ pub fn check(
     Ok(found)
 }
 
+/// The limits of a backtest. One that nothing can be computed for does not hold; why is told beside them.
+pub fn of_backtest(args: &BacktestArgs, outcome: &Outcome) -> (Vec<Budget>, Option<anyhow::Error>) {
+    let (mut found, mut cannot) = (Vec::new(), None);
+    if args.fail_on == Some(FailOn::Fired) {
+        let fired = outcome.alerts.len();
+        found.push(Budget {
+            name: "fail-on fired",
+            limit: 0.0,
+            old: None,
+            new: fired as f64,
+            holds: fired == 0,
+            words: format!("{fired} alerts fired"),
+        });
+    }
+    type Share = fn(&Outcome) -> Option<f64>;
+    let asked = [
+        ("min-recall", args.min_recall, recall as Share),
+        ("min-precision", args.min_precision, precision),
+    ];
+    for (name, limit, share) in asked {
+        let Some(limit) = limit else { continue };
+        match least(name, limit, None, outcome, share) {
+            Ok(budget) => found.push(budget),
+            Err(why) => {
+                found.push(Budget {
+                    name,
+                    limit,
+                    old: None,
+                    new: f64::NAN,
+                    holds: false,
+                    words: why.to_string(),
+                });
+                cannot.get_or_insert(why);
+            }
+        }
+    }
+    (found, cannot)
+}
+
 fn recall(outcome: &Outcome) -> Option<f64> {
     outcome.score.as_ref().and_then(|s| s.all.recall)
 }
@@ -73,7 +112,7 @@ fn precision(outcome: &Outcome) -> Option<f64> {
 fn least(
     name: &'static str,
     limit: f64,
-    old: &Outcome,
+    old: Option<&Outcome>,
     new: &Outcome,
     share: fn(&Outcome) -> Option<f64>,
 ) -> anyhow::Result<Budget> {
@@ -84,7 +123,7 @@ fn least(
     let Some(value) = share(new) else {
         bail!("--{name}: there is nothing to compute {what} from");
     };
-    let old = share(old);
+    let old = old.and_then(share);
     let before = old.map_or(String::new(), |old| format!(" (it was {old:.3})"));
     Ok(Budget {
         name,

@@ -30,10 +30,10 @@ struct Suite {
     cases: Vec<Case>,
 }
 
-/// A backtest: an incident fails when it was missed, a rule when it was wrong or could not be evaluated.
-pub fn of_backtest(shown: &Shown<'_>) -> String {
+/// A backtest: an incident fails when it was missed, a rule when it was wrong or could not be evaluated, a limit when it is broken.
+pub fn of_backtest(shown: &Shown<'_>, given: &[Budget]) -> String {
     let outcome = shown.outcome;
-    let suites = [
+    let mut suites = vec![
         Suite {
             name: "incidents",
             cases: incidents(outcome, None),
@@ -43,6 +43,9 @@ pub fn of_backtest(shown: &Shown<'_>) -> String {
             cases: rules(outcome, |_| None),
         },
     ];
+    if !given.is_empty() {
+        suites.push(limits(given));
+    }
     document(&suites)
 }
 

@@ -155,6 +155,21 @@ fn limits_are_the_exit_code_and_junit_has_a_case_each() {
         "{xml}"
     );
     assert!(well_formed(&xml), "{xml}");
+
+    // With limits each of them, whether it holds or not.
+    let args = ["backtest", "rules.toml", "data", "--junit", "d.xml"];
+    let asked = ["--min-recall", "1", "--fail-on", "fired"];
+    let run = memwatch(dir.path(), &[&args[..], &asked].concat()).ended(1);
+    assert!(run.err.contains("1 alerts fired (--fail-on fired)"));
+    let xml = read("d.xml");
+    for expected in [
+        "<testsuite name=\"limits\" tests=\"2\" failures=\"1\"",
+        "<testcase classname=\"memwatch.limits\" name=\"fail-on fired\">\n      <failure message=\"1 alerts fired\">",
+        "name=\"min-recall\">\n      <system-out>recall is 1.000, at least 1 is asked for</system-out>",
+    ] {
+        assert!(xml.contains(expected), "{expected}\n{xml}");
+    }
+    assert!(well_formed(&xml), "{xml}");
 }
 
 /// Whether every element that begins also ends, in order, and nothing else stands there that XML forbids.

@@ -75,3 +75,21 @@ fn a_recording_rule_changes_no_score() {
     let more = "\n[[group]]\nname = \"more\"\n[[group.rule]]\nrecord = \"queue\"\nexpr = \"sum(queue_length)\"\n";
     assert_eq!(score(&rules), score(&(rules.clone() + more)));
 }
+
+#[test]
+fn a_limit_that_nothing_can_be_computed_for_is_broken() {
+    let dir = folder(4);
+    fs::remove_file(dir.path().join("rec/api/labels.json")).unwrap();
+    let args = ["backtest", "rules.toml", "rec", "--min-precision", "0.5"];
+    let run = memwatch(dir.path(), &[&args[..], &["--junit", "a.xml"]].concat()).ended(2);
+    assert!(
+        run.err.contains("--min-precision needs incidents"),
+        "{}",
+        run.err
+    );
+    let xml = fs::read_to_string(dir.path().join("a.xml")).unwrap();
+    assert!(
+        xml.contains("<failure message=\"--min-precision needs incidents"),
+        "{xml}"
+    );
+}
