@@ -55,6 +55,7 @@ pub use tune::{
 };
 pub use warm_up::BaselineMemory;
 
+pub(crate) use explain::{Given, Recording};
 pub(crate) use plan::{could_read, reads_alerts};
 pub(crate) use sightings::who as owner;
 

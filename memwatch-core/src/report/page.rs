@@ -446,4 +446,38 @@ mod tests {
             })
         );
     }
+
+    #[test]
+    fn a_rule_that_reads_a_recording_rule_has_a_panel() {
+        let titles = |rules: &str| -> (Vec<String>, Option<(f64, f64)>) {
+            let file = RuleFile::from_toml("t.toml", rules).unwrap();
+            let recording = MemorySeries {
+                series: vec![heap("api-7", true)],
+            };
+            let range = TimeRange {
+                start: Timestamp(0),
+                end: Timestamp(600 * SECOND),
+            };
+            let outcome = Backtest::new(&file).range(range).run(&recording).unwrap();
+            assert_eq!(outcome.alerts.len(), 1);
+            let pages = Pages::new(&file, &outcome).read(&recording).unwrap();
+            let panels = &pages[0].panels;
+            let drawn = panels.last().and_then(|p| p.lines[0].envelope.bounds());
+            (panels.iter().map(|p| p.title.clone()).collect(), drawn)
+        };
+        let rule = |kind: &str, name: &str, expr: &str| {
+            format!("[[group.rule]]\n{kind} = \"{name}\"\nexpr = \"{expr}\"\n")
+        };
+        let group = "[[group]]\nname = \"g\"\n";
+        let recorded = rule("record", "megabytes", "go_memstats_heap_inuse_bytes / 1e6");
+        let again = rule("record", "kilobytes", "megabytes * 1e3");
+        let large = rule("alert", "Large", "kilobytes > 1e6");
+        // In one group after the other, and of what a recorded series is recorded from.
+        let (found, drawn) = titles(&format!("{group}{recorded}{again}{large}"));
+        assert_eq!(found, ["Heap", "Large"]);
+        assert_eq!(drawn, Some((1e3, 9e6)));
+        // What comes later in the file was given one evaluation before: it is not drawn.
+        let (found, _) = titles(&format!("{group}{large}{recorded}{again}"));
+        assert_eq!(found, ["Heap"]);
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::backtest::{Outcome, could_read, owner};
-use crate::expr::{EvalOptions, Expr, Matrix, NodeKind, Value, evaluate};
+use crate::backtest::{Given, Outcome, Recording, could_read, owner};
+use crate::expr::{EvalOptions, Expr, Matrix, NodeKind, Value, evaluate, remembers};
 use crate::rule::{Group, Rule, RuleFile};
 use crate::series::SeriesReader;
-use crate::{Labels, Nanos, Steps, Timestamp};
+use crate::{Labels, Nanos, Steps, TimeRange, Timestamp};
 
 use super::axis::{Axis, Envelope};
 use super::deciding::{Deciding, deciding};
@@ -28,7 +28,9 @@ pub(super) struct Viewer<'a> {
 
 /// For each viewer, the panels of its rules.
 ///
-/// `only`: whether there is but one service, so that what has no label of a service is its. A rule without a comparison, one that reads what other rules record, and one that cannot be evaluated has no panel.
+/// `only`: whether there is but one service, so that what has no label of a service is its. What a rule reads of recording rules before it in
+/// the file is evaluated once more. A rule without a comparison, one that reads `ALERTS` or what later rules record, and one that cannot
+/// be evaluated has no panel.
 pub(super) fn read(
     file: &RuleFile,
     outcome: &Outcome,
@@ -48,9 +50,13 @@ pub(super) fn read(
         let Some(&(group, rule)) = flat.get(index) else {
             continue;
         };
-        let Some(decides) = deciding(rule.expr()).filter(|_| !reads_rules(rule, &flat)) else {
+        let Some(decides) = deciding(rule.expr()) else {
             continue;
         };
+        let reads = Reads::of(index, &flat);
+        if reads == Reads::NotDrawn {
+            continue;
+        }
         let of_rule = &outcome.rules[index];
         let Some(steps) = Steps::aligned(outcome.range, of_rule.interval, of_rule.phase) else {
             continue;
@@ -60,9 +66,17 @@ pub(super) fn read(
             .enumerate()
             .filter(|(_, v)| v.rules.contains(&index))
             .collect();
+        let recording = Recording {
+            rules: file,
+            interval: outcome.settings.interval,
+            phase: outcome.settings.phase,
+            options,
+            begins: Some(outcome.range.start),
+        };
         let mut drawing = Drawing {
             reader,
-            options,
+            recording,
+            reads,
             offset: group.query_offset,
             viewers: &mine,
             only,
@@ -128,20 +142,53 @@ fn panel(index: usize, rule: &Rule, decides: &Deciding) -> Panel {
     }
 }
 
-/// Whether a rule reads what a rule of the file gives: that is not in the recording.
-fn reads_rules(rule: &Rule, all: &[(&Group, &Rule)]) -> bool {
-    let mut found = false;
-    rule.expr().root().walk(&mut |node| {
-        if let NodeKind::Selector(s) | NodeKind::Range { selector: s, .. } = &node.kind {
-            found |= all.iter().any(|(_, other)| could_read(s, other));
+/// What a rule reads beside the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// Nothing.
+    Recording,
+    /// What recording rules before it in the file give.
+    Rules,
+    /// What is not evaluated once more: alerts, what later rules gave one evaluation earlier, and what a baseline remembers of recorded series,
+    /// which begins anew with each piece.
+    NotDrawn,
+}
+
+impl Reads {
+    fn of(index: usize, all: &[(&Group, &Rule)]) -> Reads {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![index]);
+        let mut baselines = false;
+        while let Some(reader) = waiting.pop() {
+            let expr = all[reader].1.expr();
+            baselines |= remembers(expr.root());
+            let mut sources = Vec::new();
+            expr.root().walk(&mut |node| {
+                if let NodeKind::Selector(s) | NodeKind::Range { selector: s, .. } = &node.kind {
+                    let could = all.iter().enumerate().filter(|(_, r)| could_read(s, r.1));
+                    sources.extend(could.map(|(source, _)| source));
+                }
+            });
+            for source in sources {
+                if source >= reader || all[source].1.alerting().is_some() {
+                    return Reads::NotDrawn;
+                }
+                if seen.insert(source) {
+                    waiting.push(source);
+                }
+            }
         }
-    });
-    found
+        match (seen.is_empty(), baselines) {
+            (true, _) => Reads::Recording,
+            (false, false) => Reads::Rules,
+            (false, true) => Reads::NotDrawn,
+        }
+    }
 }
 
 struct Drawing<'a> {
     reader: &'a dyn SeriesReader,
-    options: &'a EvalOptions,
+    recording: Recording<'a>,
+    reads: Reads,
     offset: Nanos,
     viewers: &'a [(usize, &'a Viewer<'a>)],
     /// Whether there is but one service: what has no label of a service is its.
@@ -161,7 +208,22 @@ impl Drawing<'_> {
                 end: steps.at(last).minus(self.offset),
                 step: steps.step,
             };
-            match evaluate(expr, part, self.reader, self.options).ok()?.value {
+            let given;
+            let reader: &dyn SeriesReader = match self.reads {
+                Reads::Rules => {
+                    let range = TimeRange {
+                        start: part.start,
+                        end: part.end.plus(Nanos(1)),
+                    };
+                    given = Given::new(&self.recording, expr, range, self.reader).ok()?;
+                    &given
+                }
+                _ => self.reader,
+            };
+            match evaluate(expr, part, reader, self.recording.options)
+                .ok()?
+                .value
+            {
                 Value::Vector(matrix) => self.vector(&matrix, role),
                 Value::Scalar(values) => {
                     for (i, value) in values.iter().enumerate() {

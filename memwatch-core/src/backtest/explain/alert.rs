@@ -102,8 +102,8 @@ impl Backtest<'_> {
             start: pending,
             end: Timestamp(firing.0.saturating_add(1)),
         };
-        let given = Given::new(self, expr, range, reader)?;
         let options = self.options();
+        let given = Given::new(&self.recording(&options), expr, range, reader)?;
         let whose = |labels: &Labels| agrees(labels, &found.labels);
         let at = |at: Timestamp| Scene {
             expr,

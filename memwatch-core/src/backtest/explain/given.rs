@@ -2,17 +2,31 @@
 
 use std::sync::Arc;
 
-use crate::backtest::Backtest;
 use crate::backtest::plan::{could_read, selectors};
 use crate::backtest::replay::group_steps;
-use crate::expr::{Expr, Value, evaluate, remembers};
+use crate::expr::{EvalOptions, Expr, Value, evaluate, remembers};
 use crate::labels::METRIC_NAME;
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleFile};
 use crate::series::{MemorySeries, Series, SeriesReader, stale_nan};
-use crate::{Labels, Matcher, Nanos, Result, TimeRange, Timestamp, Window};
+use crate::{Labels, Matcher, Nanos, Result, Steps, TimeRange, Timestamp, Window};
+
+/// The recording rules of a backtest, and how they are evaluated.
+#[derive(Clone, Copy)]
+pub(crate) struct Recording<'r> {
+    /// The file.
+    pub(crate) rules: &'r RuleFile,
+    /// Interval of groups that give none.
+    pub(crate) interval: Nanos,
+    /// Phase of groups that give none.
+    pub(crate) phase: Nanos,
+    /// As the backtest has them.
+    pub(crate) options: &'r EvalOptions,
+    /// When the backtest begins, and what its rules record.
+    pub(crate) begins: Option<Timestamp>,
+}
 
 /// Gives the recording, and series of recording rules.
-pub(super) struct Given<'r> {
+pub(crate) struct Given<'r> {
     base: &'r dyn SeriesReader,
     recorded: MemorySeries,
     /// The recording rules that are read: name, expression, and the evaluation whose result is current at the end of the range.
@@ -22,8 +36,11 @@ pub(super) struct Given<'r> {
 impl<'r> Given<'r> {
     /// Evaluates the recording rules that `expr` reads, directly or not, as far back as it looks from `range`. A rule reads what rules before it
     /// in the file gave.
-    pub(super) fn new(
-        backtest: &Backtest<'_>,
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub(crate) fn new(
+        from: &Recording<'_>,
         expr: &Expr,
         range: TimeRange,
         base: &'r dyn SeriesReader,
@@ -33,8 +50,8 @@ impl<'r> Given<'r> {
             recorded: MemorySeries::default(),
             rules: Vec::new(),
         };
-        let options = backtest.options();
-        let recording: Vec<_> = backtest
+        let options = from.options;
+        let recording: Vec<_> = from
             .rules
             .groups
             .iter()
@@ -47,13 +64,13 @@ impl<'r> Given<'r> {
         // What is read by what is needed, from the last rule to the first.
         let mut needed = vec![false; recording.len()];
         let mut readers: Vec<&Expr> = vec![expr];
-        let mut reach = expr.history(&options);
+        let mut reach = expr.history(options);
         for (i, (_, rule, recording)) in recording.iter().enumerate().rev() {
             let read = |reader: &&Expr| selectors(reader).iter().any(|s| could_read(s, rule));
             if readers.iter().any(read) {
                 needed[i] = true;
                 readers.push(&recording.expr);
-                let more = recording.expr.history(&options);
+                let more = recording.expr.history(options);
                 reach = Nanos(reach.0.saturating_add(more.0));
             }
         }
@@ -62,22 +79,27 @@ impl<'r> Given<'r> {
             end: range.end,
         };
         // What a baseline remembers of a recorded series goes back to its beginning, which is that of the backtest.
-        if let Some(whole) = backtest.range
+        if let Some(begin) = from.begins
             && readers.iter().any(|reader| remembers(reader.root()))
         {
-            wide.start = whole.start;
+            wide.start = begin;
         }
         for (i, (group, _, rule)) in recording.iter().enumerate() {
-            let steps = group_steps(group, backtest.interval, backtest.phase, wide);
+            let steps = group_steps(group, from.interval, from.phase, wide);
             let Some(steps) = steps.filter(|_| needed[i]) else {
                 continue;
             };
-            let last = steps.at(steps.count() - 1).minus(group.query_offset);
+            let steps = Steps {
+                start: steps.start.minus(group.query_offset),
+                end: steps.end.minus(group.query_offset),
+                step: steps.step,
+            };
+            let last = steps.at(steps.count() - 1);
             given
                 .rules
                 .push((rule.record.clone(), rule.expr.clone(), last));
             // An evaluation that fails gave nothing; the backtest tells of it.
-            let Ok(evaluated) = evaluate(&rule.expr, steps, &given, &options) else {
+            let Ok(evaluated) = evaluate(&rule.expr, steps, &given, options) else {
                 continue;
             };
             let Value::Vector(matrix) = evaluated.value else {

@@ -210,8 +210,8 @@ impl Backtest<'_> {
             start: asked.start,
             end: Timestamp(asked.end.0.saturating_add(1)),
         };
-        let given = Given::new(self, &rule.expr, shifted, reader)?;
         let options = self.options();
+        let given = Given::new(&self.recording(&options), &rule.expr, shifted, reader)?;
         let whose = |labels: &Labels| {
             let (service, _) = who(labels);
             service.is_empty() || service == incident.service

@@ -10,5 +10,23 @@ mod incident;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use given::{Given, Recording};
+
 pub use alert::{AlertStory, BaselineStory, InputStory, PartStory};
 pub use incident::{Fate, IncidentStory, RuleStory};
+
+use super::Backtest;
+use crate::expr::EvalOptions;
+
+impl Backtest<'_> {
+    /// Its recording rules, as it evaluates them.
+    fn recording<'a>(&'a self, options: &'a EvalOptions) -> Recording<'a> {
+        Recording {
+            rules: self.rules,
+            interval: self.interval,
+            phase: self.phase,
+            options,
+            begins: self.range.map(|range| range.start),
+        }
+    }
+}
