@@ -97,7 +97,7 @@ fn one_command_goes_from_files_to_the_answer() {
         "evaluated every 1s (phase 0s)",
         "05:03:09.0 to 05:04:08.0; a column is 1.1s",
         // The heap is large from 20 to 39 s, the incident begins at 18 s; 56 columns for 59 s.
-        &format!("\n  {:20} {}█", "Heap", "▁".repeat(18)),
+        &format!("\n  {:20} {}█", "value of HeapLarge", "▁".repeat(18)),
         &format!("\n  {:20} {}█", "incidents", "·".repeat(17)),
         &format!("\n  {:20} {}▒▒▒█", "HeapLarge", "·".repeat(18)),
     ] {
