@@ -10,9 +10,10 @@ use crate::expr::select::seconds;
 use crate::expr::{AnnotationLevel, Bits};
 use crate::labels::METRIC_NAME;
 use crate::stats::moments::Moments;
-use crate::stats::quantile::{SortedWindow, median_absolute_deviation, quantile};
+use crate::stats::quantile::SortedWindow;
 use crate::stats::sliding::Bounds;
 use crate::stats::sum::{Sum, mean, sum};
+use crate::stats::window::{mad_within, quantiles_within};
 use crate::{Labels, MatchOp, Matcher};
 
 const fn window(
@@ -108,7 +109,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     window(
         "mad_over_time",
-        |w, row| sorted(w, row, |_, values| median_absolute_deviation(values)),
+        |w, row| {
+            let mut out = row.out();
+            mad_within(w.values, w.bounds, |window, mad| out.set(window, mad));
+            Ok(())
+        },
         "Median distance of the samples in the window from their median.",
     ),
     Function::new(
@@ -252,9 +257,12 @@ pub(super) fn sorted(
 
 fn quantile_over_time(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val> {
     let kernel = WindowKernel::new(|w, row| {
-        sorted(w, row, |window, values| {
-            quantile(w.params[0][window], values)
-        })
+        let mut out = row.out();
+        let wanted = |window: usize, qs: &mut [f64]| qs[0] = w.params[0][window];
+        quantiles_within(w.values, w.bounds, 1, wanted, |window, found| {
+            out.set(window, found[0]);
+        });
+        Ok(())
     });
     let result = evaluator.windows(call, kernel)?;
     if let Val::Vector(rows) = &result

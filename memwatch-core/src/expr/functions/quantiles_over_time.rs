@@ -1,15 +1,14 @@
 //! Several quantiles of one window at once.
 
 use super::histograms::label_value;
-use super::over_time::{sorted, warn_of_quantiles};
-use super::window::Windows;
+use super::over_time::warn_of_quantiles;
 use super::{Body, Call, Function, RANGE, SCALAR, TEXT, VECTOR};
 use crate::Result;
 use crate::expr::eval::Evaluator;
 use crate::expr::rows::{self, Row, Val};
 use crate::expr::select::Samples;
-use crate::stats::quantile::quantile;
 use crate::stats::sliding::Bounds;
+use crate::stats::window::quantiles_within;
 
 pub(super) const QUANTILES_OVER_TIME: Function = Function::new(
     "quantiles_over_time",
@@ -38,30 +37,29 @@ fn quantiles_over_time(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<Val
         * wanted.len();
     let found = rows::map(&ranges.series, work, |series: &Samples| {
         let bounds = Bounds::find(series.at_ns(), &ranges.until_ns, ranges.width_ns);
-        let windows = Windows {
-            at_ns: series.at_ns(),
-            values: series.values(),
-            until_ns: &ranges.until_ns,
-            width_ns: ranges.width_ns,
-            bounds: &bounds,
-            steps: call.steps,
-            params: &[],
-            name: series.labels.name(),
-        };
         let mut row = Row::empty(series.labels.clone(), call.steps.count());
         row.drop_name = series.drop_name;
         let mut quantiles = vec![Vec::new(); wanted.len()];
-        let all = sorted(&windows, &mut row, |window, values| {
-            for (found, q) in quantiles.iter_mut().zip(&wanted) {
-                found.push((window, quantile(q[window], values)));
+        let asked = |window: usize, qs: &mut [f64]| {
+            for (q, wanted) in qs.iter_mut().zip(&wanted) {
+                *q = wanted[window];
             }
-            0.0
-        });
-        all.map(|()| (row, quantiles))
+        };
+        quantiles_within(
+            series.values(),
+            &bounds,
+            wanted.len(),
+            asked,
+            |w, values| {
+                for (found, value) in quantiles.iter_mut().zip(values) {
+                    found.push((w, *value));
+                }
+            },
+        );
+        (row, quantiles)
     });
     let mut rows = Vec::new();
-    for of_series in found {
-        let (row, quantiles) = of_series.map_err(|message| evaluator.fail(call.span, message))?;
+    for (row, quantiles) in found {
         for (found, q) in quantiles.into_iter().zip(&wanted) {
             // The argument may differ between evaluations, and with it the label.
             let mut values: Vec<u64> = q.iter().map(|q| q.to_bits()).collect();

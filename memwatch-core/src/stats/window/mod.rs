@@ -19,7 +19,10 @@ pub use fold::{
     Slope, Stddev, Sum,
 };
 pub use growth::{Growth, growth_by_count, growth_by_count_at, growth_by_time};
-pub use ranked::{RankedStream, mad_by_count, mad_by_time, quantiles_by_count, quantiles_by_time};
+pub use ranked::{
+    RankedStream, mad_by_count, mad_by_time, mad_within, quantiles_by_count, quantiles_by_time,
+    quantiles_within,
+};
 pub use stream::{Stream, Width};
 pub use whole::whole;
 

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::stream::Width;
 use crate::stats::quantile::{SortedWindow, median_absolute_deviation, order, quantile};
+use crate::stats::sliding::Bounds;
 
 /// Chunks are at least this long beyond their first window.
 const CHUNK: usize = 4096;
@@ -62,6 +63,56 @@ pub fn mad_by_count(values: &[f64], rows: usize, out: &mut [f64]) {
 pub fn mad_by_time(at_ns: &[i64], values: &[f64], width_ns: i64, out: &mut [f64]) {
     assert_eq!(at_ns.len(), values.len(), "one value a time");
     mad(values, starts(at_ns, width_ns), out);
+}
+
+/// The quantiles (R-7) `qs` of given windows: `each` is told the number of a window that has rows, and the quantiles as `qs` gave them for
+/// it. The values of [`quantile`], but for the sign of a zero. Linear in rows and windows where windows ascend and `qs` stay the same.
+///
+/// ```
+/// # use memwatch_core::stats::{sliding::Bounds, window::quantiles_within};
+/// let bounds = Bounds { from: vec![0, 2], to: vec![3, 4] };
+/// let mut found = Vec::new();
+/// quantiles_within(&[4.0, 8.0, 2.0, 6.0], &bounds, 1, |_, qs| qs[0] = 0.5, |_, values| found.push(values[0]));
+/// assert_eq!(found, [4.0, 4.0]);
+/// ```
+///
+/// # Panics
+/// When a window has rows that `values` have not.
+pub fn quantiles_within(
+    values: &[f64],
+    bounds: &Bounds,
+    count: usize,
+    mut qs: impl FnMut(usize, &mut [f64]),
+    mut each: impl FnMut(usize, &[f64]),
+) {
+    let mut cursors = vec![Cursor::default(); count];
+    let fresh = |cursors: &mut Vec<Cursor>| cursors.fill(Cursor::default());
+    let (mut wanted, mut found) = (vec![0.0; count], vec![0.0; count]);
+    each_within(values, bounds, &mut cursors, fresh, |w, ranks, cursors| {
+        qs(w, &mut wanted);
+        for ((q, cursor), found) in wanted.iter().zip(cursors).zip(&mut found) {
+            *found = ranks.quantile(*q, cursor);
+        }
+        each(w, &found);
+    });
+}
+
+/// The median distance from the median of given windows, as [`quantiles_within`]; NaN with a NaN.
+///
+/// # Panics
+/// When a window has rows that `values` have not.
+pub fn mad_within(values: &[f64], bounds: &Bounds, mut each: impl FnMut(usize, f64)) {
+    let mut state = (Cursor::default(), Middle::default());
+    let fresh = |state: &mut (Cursor, Middle)| *state = Default::default();
+    each_within(
+        values,
+        bounds,
+        &mut state,
+        fresh,
+        |w, ranks, (cursor, middle)| {
+            each(w, ranks.mad(cursor, middle));
+        },
+    );
 }
 
 /// The first row of the window of each row, asked in order.
@@ -220,6 +271,40 @@ fn each_window<S: Follows>(
             each(i, &ranks, state);
         }
         begin = end;
+    }
+}
+
+/// The given windows that have rows.
+fn each_within<S: Follows>(
+    values: &[f64],
+    bounds: &Bounds,
+    state: &mut S,
+    fresh: impl Fn(&mut S),
+    mut each: impl FnMut(usize, &Ranks, &mut S),
+) {
+    let mut ranks = Ranks::default();
+    // Rows that are ranked, and those of them that are in the window.
+    let (mut chunk, mut held) = (0..0, 0..0);
+    for window in 0..bounds.len() {
+        let rows = bounds.range(window);
+        if rows.is_empty() {
+            continue;
+        }
+        if rows.end > chunk.end || rows.start < held.start || rows.end < held.end {
+            let end = rows.end + CHUNK.max(4 * rows.len());
+            chunk = rows.start..end.min(values.len());
+            ranks.load(&values[chunk.clone()]);
+            fresh(state);
+            held = rows.start..rows.start;
+        }
+        for row in held.end.max(rows.start)..rows.end {
+            ranks.insert(row - chunk.start, state);
+        }
+        for row in held.start..held.end.min(rows.start) {
+            ranks.remove(row - chunk.start, state);
+        }
+        held = rows;
+        each(window, &ranks, state);
     }
 }
 
@@ -558,5 +643,53 @@ impl RankedStream {
         }
         let weight = 0.5 * (sorted.len() - 1) as f64 - k as f64;
         before * (1.0 - weight) + last * weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn given_windows_are_as_if_each_were_sorted(
+            values in prop::collection::vec(prop_oneof![1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 20 => -5.0..5.0f64, 3 => Just(1.0)], 1..80),
+            ends in prop::collection::vec((0usize..80, 0usize..40), 0..40), ascends in any::<bool>(), q in -0.1..1.1f64,
+        ) {
+            let mut windows: Vec<(usize, usize)> = ends.into_iter().map(|(to, rows)| {
+                let to = to.min(values.len());
+                (to.saturating_sub(rows), to)
+            }).collect();
+            if ascends {
+                windows.sort_by_key(|w| w.1);
+            }
+            let bounds = Bounds {
+                from: windows.iter().map(|w| u32::try_from(w.0).unwrap()).collect(),
+                to: windows.iter().map(|w| u32::try_from(w.1).unwrap()).collect(),
+            };
+            let sorted = |window: usize| {
+                let mut rows = values[bounds.range(window)].to_vec();
+                rows.sort_by(|a, b| order(*a, *b));
+                rows
+            };
+            let filled = || (0..windows.len()).filter(|w| !bounds.range(*w).is_empty());
+            let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
+            let mut found = Vec::new();
+            let asked = |_: usize, qs: &mut [f64]| qs.copy_from_slice(&[q, 0.5]);
+            quantiles_within(&values, &bounds, 2, asked, |window, both| found.push((window, both[0], both[1])));
+            prop_assert!(found.iter().map(|f| f.0).eq(filled()));
+            for (window, at_q, median) in found {
+                let rows = sorted(window);
+                prop_assert!(same(at_q, quantile(q, &rows)) && same(median, quantile(0.5, &rows)), "{:?} {} {}", rows, at_q, median);
+            }
+            let mut found = Vec::new();
+            mad_within(&values, &bounds, |window, mad| found.push((window, mad)));
+            prop_assert!(found.iter().map(|f| f.0).eq(filled()));
+            for (window, mad) in found {
+                let expected = median_absolute_deviation(&sorted(window));
+                prop_assert!(same(mad, expected) || (mad - expected).abs() < 1e-12, "{} {}", mad, expected);
+            }
+        }
     }
 }
