@@ -46,13 +46,22 @@ struct Entry {
     series: Vec<Series>,
 }
 
+/// What was read of a stretch before it is evaluated.
+pub(super) struct Ahead {
+    reads: Vec<Reads>,
+    found: Vec<Vec<Series>>,
+    fixed: Vec<(String, Question)>,
+    found_at_fixed: Vec<Vec<Series>>,
+}
+
 /// What is to be read for one selector.
 struct Reads {
     key: String,
     matchers: Vec<Matcher>,
     wished: Window,
-    known: Entry,
     missing: Option<Window>,
+    /// Whether it goes on from what is known.
+    goes_on: bool,
 }
 
 /// A series that a rule gives.
@@ -162,6 +171,16 @@ impl<'r> Reading<'r> {
     /// # Errors
     /// When the data cannot be read.
     pub(super) fn prefetch(&self, questions: Vec<Question>) -> Result<()> {
+        self.turn_to(self.read_ahead(questions)?);
+        Ok(())
+    }
+
+    /// Reads what is going to be asked in a stretch that is not yet evaluated, as far as it is not known; changes nothing, so that another
+    /// thread may evaluate the stretch before it.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub(super) fn read_ahead(&self, questions: Vec<Question>) -> Result<Ahead> {
         let mut reads: Vec<Reads> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut fixed = Vec::new();
@@ -181,25 +200,41 @@ impl<'r> Reading<'r> {
                     key,
                     matchers: question.matchers,
                     wished: question.window,
-                    known: Entry::default(),
                     missing: None,
+                    goes_on: false,
                 });
             }
         }
         {
-            let mut state = self.write();
+            let state = self.read();
             for read in &mut reads {
-                read.known = state.entries.remove(&read.key).unwrap_or_default();
-                read.look_what_is_missing();
+                let known = state.entries.get(&read.key).and_then(|entry| entry.window);
+                read.look_what_is_missing(known);
             }
-            state.entries.clear();
         }
         // No lock is held while something is read: its threads take up other work while they wait.
         let wanted = reads.iter().map(|read| (&read.matchers, read.missing));
         let found = self.read_all(wanted)?;
         let at_fixed = fixed.iter().map(|(_, q)| (&q.matchers, Some(q.window)));
         let found_at_fixed = self.read_all(at_fixed)?;
+        Ok(Ahead {
+            reads,
+            found,
+            fixed,
+            found_at_fixed,
+        })
+    }
+
+    /// From now on the stretch that was read ahead is answered, and only that.
+    pub(super) fn turn_to(&self, ahead: Ahead) {
+        let Ahead {
+            reads,
+            found,
+            fixed,
+            found_at_fixed,
+        } = ahead;
         let mut state = self.write();
+        let mut known = std::mem::take(&mut state.entries);
         let mut recent = Recent::default();
         for (read, found) in reads.iter().zip(&found) {
             state.sightings.asked(&read.key);
@@ -209,10 +244,14 @@ impl<'r> Reading<'r> {
             state.sightings.asked(key);
             state.sightings.found(key, found, &mut recent);
         }
-        state.entries = joined(reads, found);
+        let known: Vec<Entry> = reads
+            .iter()
+            .map(|read| known.remove(&read.key).filter(|_| read.goes_on))
+            .map(Option::unwrap_or_default)
+            .collect();
+        state.entries = joined(reads, known, found);
         let places = fixed.into_iter().map(|(key, q)| (key, q.window));
         state.fixed.extend(places.zip(found_at_fixed));
-        Ok(())
     }
 
     fn read_all<'q>(
@@ -269,37 +308,36 @@ fn inside(series: &[Series], window: Window) -> Vec<Series> {
 
 impl Reads {
     /// Decides which part of what is wished has to be read, and whether what is known is of use.
-    fn look_what_is_missing(&mut self) {
+    fn look_what_is_missing(&mut self, known: Option<Window>) {
         self.missing = Some(self.wished);
-        if let Some(known) = self.known.window
+        if let Some(known) = known
             && known.after <= self.wished.after
             && self.wished.after <= known.until
             && known.until.since(self.wished.after).0
                 > self.wished.until.since(self.wished.after).0 / REREAD
         {
+            self.goes_on = true;
             self.missing = (known.until < self.wished.until).then_some(Window {
                 after: known.until,
                 until: self.wished.until,
             });
             self.wished.until = self.wished.until.max(known.until);
-        } else {
-            self.known = Entry::default();
         }
     }
 }
 
 /// What is known and still needed, and what was read, in one: each sample is copied once.
-fn joined(reads: Vec<Reads>, found: Vec<Vec<Series>>) -> HashMap<String, Entry> {
+fn joined(reads: Vec<Reads>, known: Vec<Entry>, found: Vec<Vec<Series>>) -> HashMap<String, Entry> {
     let mut instants: HashMap<Join, Arc<[i64]>> = HashMap::new();
     let mut gone: HashMap<(*const i64, i64), usize> = HashMap::new();
     /// A series that is known, and how many of its first samples are no longer needed.
     type Kept = Option<(Series, usize)>;
     type Both = (Labels, Kept, Option<Series>, Arc<[i64]>);
     let mut plans: Vec<(String, Window, Vec<Both>)> = Vec::with_capacity(reads.len());
-    for (read, found) in reads.into_iter().zip(found) {
+    for ((read, known), found) in reads.into_iter().zip(known).zip(found) {
         let mut both: BTreeMap<Labels, (Kept, Option<Series>)> = BTreeMap::new();
         let after = read.wished.after.0;
-        for series in read.known.series {
+        for series in known.series {
             let dropped = *gone
                 .entry((series.at_ns.as_ptr(), after))
                 .or_insert_with(|| series.at_ns.partition_point(|at| *at <= after));

@@ -10,7 +10,7 @@ use crate::series::SeriesReader;
 use crate::{Nanos, Result, Steps, TimeRange, Timestamp};
 
 use super::plan::{Part, Plan, RuleId};
-use super::reading::Reading;
+use super::reading::{Question, Reading};
 use super::runner::{Context, RuleRun, Runner};
 use super::sightings::Sightings;
 use super::warm_up::Warmth;
@@ -89,38 +89,33 @@ pub(super) fn replay(
     let shortest = file.groups.iter().map(|g| g.interval.unwrap_or(interval));
     let shortest = shortest.min().unwrap_or(Nanos::SECOND);
     let reach = reach.unwrap_or_default();
-    let (mut start, mut length) = (range.start, chunking.first.max(shortest));
-    while start < range.end {
-        let end = start.plus(length).min(range.end);
-        let chunk = TimeRange { start, end };
-        reading.advance(start, reach);
-        let asked = runners.iter().flatten();
-        reading.prefetch(asked.flat_map(|r| r.questions(chunk, options)).collect())?;
+    let first = chunking.first.max(shortest);
+    let mut chunk = stretch(range.start, first, range.end);
+    let mut length = first;
+    if let Some(chunk) = chunk {
+        reading.prefetch(questions(&runners, chunk, options))?;
+    }
+    while let Some(now) = chunk {
+        reading.advance(now.start, reach);
         sharing.session.next_round();
-        let (mut shared, mut cells) = (0, 0);
-        for wave in 0..plan.wave_count() {
-            sharing.prepare(wave, &runners, chunk, options, &reading);
-            shared = shared.max(sharing.session.held());
-            cells = cells.max(run_wave(
-                &plan,
-                wave,
-                &mut runners,
-                chunk,
-                &Context {
-                    options,
-                    reading: &reading,
-                    session: Some(&sharing.session),
-                },
-            )?);
-        }
-        // So long that about as many values are held as wished. A thread holds the result of a rule and what it was made of.
-        let held = reading.held() + shared + 3 * cells * rayon::current_num_threads();
-        let wished =
-            length.0 as f64 * (chunking.samples as f64 / held.max(1) as f64).clamp(0.25, 4.0);
+        let next = stretch(now.end, length, range.end);
+        let asked = next.map(|next| questions(&runners, next, options));
+        // The next stretch is read while this one is evaluated.
+        let (held, ahead) = rayon::join(
+            || evaluate_chunk(&plan, &sharing, &mut runners, now, options, &reading),
+            || asked.map(|asked| reading.read_ahead(asked)).transpose(),
+        );
+        let held = held?;
+        // So long that about as many values are held as wished.
+        let wished = now.end.since(now.start).0 as f64
+            * (chunking.samples as f64 / held.max(1) as f64).clamp(0.25, 4.0);
         #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
         let wished = Nanos(wished as i64);
         length = wished.max(shortest);
-        start = end;
+        if let Some(ahead) = ahead? {
+            reading.turn_to(ahead);
+        }
+        chunk = next;
     }
     Ok(Replayed {
         rules: runners
@@ -133,6 +128,49 @@ pub(super) fn replay(
             .map(|(_, _, rule)| Warmth::of(rule, options, &sharing.session))
             .collect(),
     })
+}
+
+/// A stretch of time from `start` on, not beyond `end`; `None` at the end.
+fn stretch(start: Timestamp, length: Nanos, end: Timestamp) -> Option<TimeRange> {
+    (start < end).then(|| TimeRange {
+        start,
+        end: start.plus(length).min(end),
+    })
+}
+
+/// What rules are going to ask in a stretch.
+fn questions(
+    runners: &[Vec<Runner<'_>>],
+    chunk: TimeRange,
+    options: &EvalOptions,
+) -> Vec<Question> {
+    let all = runners.iter().flatten();
+    all.flat_map(|runner| runner.questions(chunk, options))
+        .collect()
+}
+
+/// Evaluates all rules in a stretch that was read; about how many values were held.
+fn evaluate_chunk(
+    plan: &Plan,
+    sharing: &Sharing,
+    runners: &mut [Vec<Runner<'_>>],
+    chunk: TimeRange,
+    options: &EvalOptions,
+    reading: &Reading<'_>,
+) -> Result<usize> {
+    let (mut shared, mut cells) = (0, 0);
+    for wave in 0..plan.wave_count() {
+        sharing.prepare(wave, runners, chunk, options, reading);
+        shared = shared.max(sharing.session.held());
+        let context = Context {
+            options,
+            reading,
+            session: Some(&sharing.session),
+        };
+        cells = cells.max(run_wave(plan, wave, runners, chunk, &context)?);
+    }
+    // A thread holds the result of a rule and what it was made of.
+    Ok(reading.held() + shared + 3 * cells * rayon::current_num_threads())
 }
 
 /// What the rules of a replay share, announced wave by wave.
