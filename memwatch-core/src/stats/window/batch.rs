@@ -4,10 +4,14 @@
 //! statistic is put together from the end of the block before (summed backward once) and the beginning of this one (summed forward):
 //! two additions a row, nothing is ever subtracted, so nothing drifts and a NaN or an infinity is gone with its row (van Herk 1992, Gil
 //! and Werman 1993).
+//!
+//! Sums wait for one another, and all else about a row does not. So a block is done in chunks that stay in the nearest cache: first the
+//! sums of a chunk, then the statistics of its rows, a vector at a time.
 
-use std::ops::Range;
-
-use super::fold::{Fold, Origin, Row};
+use super::chunk::{CHUNK, Chunks, Even, Times, enter, suspects};
+use super::firsts::find_firsts;
+use super::fold::Fold;
+use super::rows::{Asked, Origin, Row, Windows};
 
 /// Rows whose windows' first rows are found together.
 const FIRSTS: usize = 4096;
@@ -28,8 +32,7 @@ const FIRSTS: usize = 4096;
 /// # Panics
 /// When the lengths differ or `rows` is 0.
 pub fn by_count<F: Fold>(_: F, values: &[f64], rows: usize, out: &mut [f64]) {
-    #[allow(clippy::cast_possible_wrap)] // A row number.
-    count_blocks::<F>(|i| i as i64 * 1_000_000_000, values, rows, out);
+    count_blocks::<F>(Even, values, rows, out);
 }
 
 /// As [`by_count`], with the times of the rows, ascending.
@@ -38,144 +41,81 @@ pub fn by_count<F: Fold>(_: F, values: &[f64], rows: usize, out: &mut [f64]) {
 /// When the lengths differ or `rows` is 0.
 pub fn by_count_at<F: Fold>(_: F, at_ns: &[i64], values: &[f64], rows: usize, out: &mut [f64]) {
     assert_eq!(values.len(), at_ns.len(), "one value a time");
-    count_blocks::<F>(|i| at_ns[i], values, rows, out);
+    count_blocks::<F>(at_ns, values, rows, out);
 }
 
-fn count_blocks<F: Fold>(at: impl Fn(usize) -> i64, values: &[f64], rows: usize, out: &mut [f64]) {
+fn count_blocks<F: Fold>(times: impl Times, values: &[f64], rows: usize, out: &mut [f64]) {
     assert_eq!(values.len(), out.len(), "one result a value");
     assert!(rows > 0, "a window of at least one row");
     if out.is_empty() {
         return;
     }
     let row = |i: usize| Row {
-        at_ns: at(i),
+        at_ns: times.at(i),
         value: values[i],
     };
     // A window longer than all there is never ends.
     let width = rows.min(out.len());
     let mut older = vec![F::EMPTY; width + 2];
     let mut newer = older.clone();
+    let mut chunks = Chunks::<F, _>::new(times, values);
+    let (mut first_at_ns, mut last_at_ns) = ([0; CHUNK], [0; CHUNK]);
     let mut origin = Origin::at(row(0));
     for start in (0..out.len()).step_by(width) {
         let length = width.min(out.len() - start);
-        let next = Origin::after(row(start), row(start + length / 2), row(start + length - 1));
-        // Slices of one length, so that the loop below needs no bounds.
-        let block = &values[start..][..length];
-        let results = &mut out[start..][..length];
-        let into_newer = &mut newer[..length];
-        let first_block = start == 0;
-        let firsts = if first_block {
-            block
-        } else {
-            &values[start + 1 - width..][..length]
-        };
-        if F::STEPS && !first_block {
-            enter::<F>(
-                &mut older[1..=width],
-                F::part(origin, row(start - 1), row(start)),
-            );
+        let first = (start + 1).saturating_sub(width);
+        if F::STEPS && start > 0 {
+            let step = F::part(origin, row(start - 1), row(start));
+            enter::<F>(&mut older[1..=width], step);
         }
         let parts = &older[1 + usize::from(F::STEPS)..][..length];
-        let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
-        let mut before = block[0];
-        for k in 0..length {
-            let i = start + k;
-            let this = Row {
-                at_ns: at(i),
-                value: block[k],
-            };
-            let prior = Row {
-                at_ns: this.at_ns,
-                value: before,
-            };
-            before = block[k];
-            // The step into a block belongs to the parts of the block before.
-            if !F::STEPS || k > 0 {
-                forward = F::merge(forward, F::part(origin, prior, this));
-            }
-            let j = length - 1 - k;
-            let that = Row {
-                at_ns: at(start + j),
-                value: block[j],
-            };
-            let prior = Row {
-                at_ns: that.at_ns,
-                value: if F::STEPS {
-                    block[j.max(1) - 1]
-                } else {
-                    that.value
-                },
-            };
-            backward = F::merge(F::part(next, prior, that), backward);
-            into_newer[j] = backward;
-            results[k] = if first_block {
-                F::value(
-                    forward,
-                    origin,
-                    Row {
-                        at_ns: at(0),
-                        value: firsts[0],
-                    },
-                    this,
-                    (k + 1) as f64,
-                )
+        let mut block = chunks.block(start..start + length, first, origin);
+        if F::STEPS {
+            let (rows, part) = if start == 0 {
+                (1.0, F::EMPTY)
             } else {
-                let first = Row {
-                    at_ns: at(i + 1 - width),
-                    value: firsts[k],
-                };
-                F::value(
-                    F::merge(parts[k], forward),
-                    origin,
-                    first,
-                    this,
-                    width as f64,
-                )
+                (width as f64, F::merge(parts[0], F::EMPTY))
             };
+            out[start] = F::value(part, origin, row(first), row(start), rows);
         }
-        if let Some(suspect) = F::SUSPECT {
-            recheck(
-                suspect,
-                values,
-                |i| (i + 1).saturating_sub(width),
-                start..start + length,
-                out,
-            );
+        let mut again = false;
+        loop {
+            let rows = block.chunk::<F>();
+            if rows.is_empty() {
+                break;
+            }
+            let out = &mut out[rows.clone()];
+            if start == 0 {
+                // Windows that have not their length yet.
+                chunks.next(
+                    &mut block,
+                    &mut newer,
+                    None,
+                    |k| (rows.start + k + 1) as f64,
+                    out,
+                );
+            } else {
+                let firsts = rows.start + 1 - width..rows.end + 1 - width;
+                let windows = Windows {
+                    origin,
+                    older: &parts[rows.start - start..rows.end - start],
+                    first_at_ns: times.some(F::VALUE_TIMES, firsts.clone(), &mut first_at_ns),
+                    first_values: &values[firsts],
+                    last_at_ns: times.some(F::VALUE_TIMES, rows.clone(), &mut last_at_ns),
+                    last_values: &values[rows],
+                };
+                chunks.next(&mut block, &mut newer, Some(windows), |_| width as f64, out);
+            }
+            again |= suspects::<F>(out);
+        }
+        if again {
+            let first = |i: usize| (i + 1).saturating_sub(width);
+            let before = start.saturating_sub(width);
+            F::again_block(values, before, start, first, &mut out[start..][..length]);
         }
         newer[length..].fill(F::EMPTY);
         std::mem::swap(&mut older, &mut newer);
-        origin = next;
-    }
-}
-
-/// Puts the step from one block into the next to the parts of the first.
-fn enter<F: Fold>(parts: &mut [F::Part], step: F::Part) {
-    for part in parts {
-        *part = F::merge(*part, step);
-    }
-}
-
-/// Windows of nothing but NaN are NaN: looks again at those whose result is `suspect`.
-fn recheck(
-    suspect: f64,
-    values: &[f64],
-    first: impl Fn(usize) -> usize,
-    rows: Range<usize>,
-    out: &mut [f64],
-) {
-    for i in rows {
-        if out[i] == suspect {
-            // A window adds one row to what the window before it had, so that one decides unless it had a number.
-            let known = i > 0 && out[i - 1].is_nan() && first(i) >= first(i - 1);
-            let nothing = if known && i > first(i) {
-                values[i].is_nan()
-            } else {
-                values[first(i)..=i].iter().rev().all(|v| v.is_nan())
-            };
-            if nothing {
-                out[i] = f64::NAN;
-            }
-        }
+        origin = block.next();
     }
 }
 
@@ -199,11 +139,11 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
         "one result a value, one value a time"
     );
     assert!(width_ns > 0, "a window of positive width");
-    let row = |i: usize| Row {
-        at_ns: at_ns[i],
-        value: values[i],
-    };
     let (mut older, mut newer): (Vec<F::Part>, Vec<F::Part>) = (vec![F::EMPTY; 2], Vec::new());
+    let mut chunks = Chunks::<F, _>::new(at_ns, values);
+    // What is needed of the rows of a chunk, where it does not lie side by side.
+    let (mut parts_of, mut first_values) = ([F::EMPTY; CHUNK], [0.0; CHUNK]);
+    let mut first_at_ns = [0; CHUNK];
     // The first rows of the windows of some rows, found for many at a time.
     let mut firsts: Vec<usize> = Vec::new();
     let mut firsts_from = 0;
@@ -220,132 +160,74 @@ pub fn by_time<F: Fold>(_: F, at_ns: &[i64], values: &[f64], width_ns: i64, out:
             older.resize(2, F::EMPTY);
             origin = None;
         }
-        let from = origin.unwrap_or_else(|| Origin::at(row(start)));
-        let next = Origin::after(row(start), row(start + length / 2), row(start + length - 1));
+        let from = origin.unwrap_or_else(|| Origin::at(chunks.row(start)));
         if F::STEPS && start > before {
-            enter::<F>(
-                &mut older[1..=start - before],
-                F::part(from, row(start - 1), row(start)),
-            );
+            let step = F::part(from, chunks.row(start - 1), chunks.row(start));
+            enter::<F>(&mut older[1..=start - before], step);
         }
-        newer.clear();
         newer.resize(length + 2, F::EMPTY);
+        newer[length..].fill(F::EMPTY);
         if firsts_from + firsts.len() < start + length {
             let rows = start..n.min(start + length.max(FIRSTS));
             find_firsts(at_ns, before, rows, width_ns, &mut firsts);
             firsts_from = start;
         }
-        let (block, times) = (&values[start..][..length], &at_ns[start..][..length]);
-        let (results, into_newer) = (&mut out[start..][..length], &mut newer[..length]);
         let firsts = &firsts[start - firsts_from..][..length];
-        let (mut forward, mut backward) = (F::EMPTY, F::EMPTY);
-        let mut last = block[0];
-        for k in 0..length {
-            let this = Row {
-                at_ns: times[k],
-                value: block[k],
-            };
-            let prior = Row {
-                at_ns: this.at_ns,
-                value: last,
-            };
-            last = block[k];
-            if !F::STEPS || k > 0 {
-                forward = F::merge(forward, F::part(from, prior, this));
-            }
-            let j = length - 1 - k;
-            let that = Row {
-                at_ns: times[j],
-                value: block[j],
-            };
-            let prior = Row {
-                at_ns: that.at_ns,
-                value: if F::STEPS {
-                    block[j.max(1) - 1]
-                } else {
-                    that.value
-                },
-            };
-            backward = F::merge(F::part(next, prior, that), backward);
-            into_newer[j] = backward;
-            let first = firsts[k];
-            let part = older[first - before + usize::from(F::STEPS)];
-            let rows = (start + k + 1 - first) as f64;
-            results[k] = F::value(F::merge(part, forward), from, row(first), this, rows);
+        // Row `before` has its part at the offset, and those that begin in this block have the empty one after all.
+        let parts = &older[usize::from(F::STEPS)..];
+        let (values_from, at_from) = (&values[before..], &at_ns[before..]);
+        let mut block = chunks.block(start..start + length, before, from);
+        if F::STEPS {
+            let (first, last) = (chunks.row(firsts[0]), chunks.row(start));
+            let part = F::merge(parts[firsts[0] - before], F::EMPTY);
+            out[start] = F::value(part, from, first, last, (start + 1 - firsts[0]) as f64);
         }
-        if let Some(suspect) = F::SUSPECT {
-            recheck(
-                suspect,
-                values,
-                |i| if i < start { 0 } else { firsts[i - start] },
-                start..start + length,
-                out,
+        let mut again = false;
+        loop {
+            let rows = block.chunk::<F>();
+            if rows.is_empty() {
+                break;
+            }
+            let out = &mut out[rows.clone()];
+            let n = out.len();
+            let firsts = &firsts[rows.start - start..rows.end - start];
+            // Three gathers in a row, or only the first.
+            let (places, room) = (
+                firsts.iter().map(|first| *first - before),
+                &mut parts_of[..n],
             );
+            if F::FIRST {
+                let row = room.iter_mut().zip(&mut first_values[..n]);
+                for (((part, value), at), place) in row.zip(&mut first_at_ns[..n]).zip(places) {
+                    (*part, *value) = (parts[place], values_from[place]);
+                    if F::VALUE_TIMES != Asked::None {
+                        *at = at_from[place];
+                    }
+                }
+            } else {
+                for (part, place) in room.iter_mut().zip(places) {
+                    *part = parts[place];
+                }
+            }
+            let windows = Windows {
+                origin: from,
+                older: &parts_of,
+                first_values: &first_values,
+                first_at_ns: &first_at_ns,
+                last_at_ns: &at_ns[rows.clone()],
+                last_values: &values[rows.clone()],
+            };
+            let count = |k: usize| (rows.start + k + 1 - firsts[k]) as f64;
+            chunks.next(&mut block, &mut newer, Some(windows), count, out);
+            again |= suspects::<F>(out);
+        }
+        if again {
+            let first = |i: usize| firsts[i - start];
+            F::again_block(values, before, start, first, &mut out[start..][..length]);
         }
         std::mem::swap(&mut older, &mut newer);
-        (before, start, ended, origin) = (start, start + length, Some(ends), Some(next));
+        (before, start, ended, origin) = (start, start + length, Some(ends), Some(block.next()));
     }
-}
-
-/// The first row of the window of each of `rows`, `low` or later.
-fn find_firsts(
-    at_ns: &[i64],
-    low: usize,
-    rows: Range<usize>,
-    width_ns: i64,
-    firsts: &mut Vec<usize>,
-) {
-    // Each answer waits for the one before it, so four stretches are walked side by side.
-    const STRETCHES: usize = 4;
-    let times = &at_ns[rows.clone()];
-    let stretch = times.len() / STRETCHES;
-    let edge = |at: i64| at.saturating_sub(width_ns);
-    firsts.clear();
-    firsts.resize(times.len(), 0);
-    let mut left = [low; STRETCHES];
-    if stretch > 0 {
-        let (one, rest) = firsts.split_at_mut(stretch);
-        let (two, rest) = rest.split_at_mut(stretch);
-        let (three, rest) = rest.split_at_mut(stretch);
-        let four = &mut rest[..stretch];
-        let walked: [&[i64]; STRETCHES] = std::array::from_fn(|c| &times[c * stretch..][..stretch]);
-        for c in 1..STRETCHES {
-            let older = &at_ns[low..rows.start + c * stretch];
-            left[c] = low + older.partition_point(|then| *then <= edge(walked[c][0]));
-        }
-        let [mut a, mut b, mut c, mut d] = left;
-        for k in 0..stretch {
-            a = leave(at_ns, a, edge(walked[0][k]));
-            b = leave(at_ns, b, edge(walked[1][k]));
-            c = leave(at_ns, c, edge(walked[2][k]));
-            d = leave(at_ns, d, edge(walked[3][k]));
-            (one[k], two[k], three[k], four[k]) = (a, b, c, d);
-        }
-        left[STRETCHES - 1] = d;
-    }
-    let mut left = left[STRETCHES - 1];
-    let done = stretch * STRETCHES;
-    for (first, at) in firsts[done..].iter_mut().zip(&times[done..]) {
-        left = leave(at_ns, left, edge(*at));
-        *first = left;
-    }
-}
-
-/// The first row, from `left` on, that is after `edge`; there is one.
-#[inline]
-fn leave(at_ns: &[i64], mut left: usize, edge: i64) -> usize {
-    // How many rows leave is chance where times are irregular. So it is counted of four at a time, without a branch.
-    while let Some([a, b, c, d]) = at_ns.get(left..).and_then(|rest| rest.first_chunk()) {
-        let leave = (usize::from(*a <= edge) + usize::from(*b <= edge)) + usize::from(*c <= edge);
-        if *d > edge {
-            return left + leave;
-        }
-        left += 4;
-    }
-    while at_ns.get(left).is_some_and(|then| *then <= edge) {
-        left += 1;
-    }
-    left
 }
 
 /// How many of the first times, at least one, are at most `end`; `guess` is about how many.

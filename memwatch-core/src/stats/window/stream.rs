@@ -2,7 +2,8 @@
 //! last bit.
 
 use super::batch::block;
-use super::fold::{Fold, Origin, Row};
+use super::fold::Fold;
+use super::rows::{Origin, Row};
 
 /// How far a window reaches back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +73,10 @@ impl<F: Fold> Stream<F> {
     pub fn push(&mut self, at_ns: i64, value: f64) -> f64 {
         let result = self.put(at_ns, value);
         if F::SUSPECT == Some(result) {
-            let window = self.older[self.first..].iter().chain(&self.block);
-            if window.rev().all(|(_, row)| row.value.is_nan()) {
-                return f64::NAN;
-            }
+            let values = |rows: &[(i64, Row)]| rows.iter().map(|(_, row)| row.value).collect();
+            let (older, newer): (Vec<f64>, Vec<f64>) =
+                (values(&self.older[self.first..]), values(&self.block));
+            return F::again(&older, &newer);
         }
         result
     }
@@ -138,9 +139,8 @@ impl<F: Fold> Stream<F> {
         } else {
             let length = self.older.len();
             let next = Origin::after(
-                self.older[0].1,
-                self.older[length / 2].1,
-                self.older[length - 1].1,
+                self.older[length - 1].1.at_ns,
+                F::usual(length).map(|row| self.older[row].1.value),
             );
             self.older_parts.resize(length + 2, F::EMPTY);
             for j in (0..length).rev() {

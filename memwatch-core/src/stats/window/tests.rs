@@ -291,6 +291,136 @@ fn nothing_drifts_in_ten_million_rows() {
     assert_eq!(checked, 10);
 }
 
+/// A column of many chunks: noise, resets, equal times, gaps of 30 days, and what is no number.
+fn long_column() -> (Vec<i64>, Vec<f64>) {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as i64
+    };
+    let mut at = 0;
+    (0..6000)
+        .map(|i| {
+            at += match random() % 1000 {
+                0 => 30 * 86_400_000_000_000,
+                1..300 => 0,
+                _ => 500_000_000 + random() % 1_000_000_000,
+            };
+            let value = match i {
+                1700 | 4100 => f64::NAN,
+                2500 => f64::INFINITY,
+                3000..3400 => 7e8,
+                _ => 1e9 + (random() % 100_000) as f64 / 3.0,
+            };
+            (at, value)
+        })
+        .unzip()
+}
+
+fn both_forms<F: Fold>(fold: F, name: &str, at: &[i64], values: &[f64]) {
+    let mut out = vec![0.0; at.len()];
+    for rows in [1, 2, 256, 257, 300, 2999] {
+        let time = i64::try_from(rows).unwrap() * 700_000_000;
+        for width in [Width::Rows(rows), Width::Time(time)] {
+            match width {
+                Width::Rows(rows) => by_count_at(fold, at, values, rows, &mut out),
+                Width::Time(time) => by_time(fold, at, values, time, &mut out),
+            }
+            let mut stream = Stream::new(fold, width);
+            for i in 0..at.len() {
+                let pushed = stream.push(at[i], values[i]);
+                assert!(
+                    pushed.to_bits() == out[i].to_bits() || pushed.is_nan() && out[i].is_nan(),
+                    "{name} of {width:?}, row {i}: stream {pushed}, batch {}",
+                    out[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_of_a_block_do_not_show() {
+    let (at, values) = long_column();
+    both_forms(Count, "count", &at, &values);
+    both_forms(Sum, "sum", &at, &values);
+    both_forms(Mean, "mean", &at, &values);
+    both_forms(Min, "min", &at, &values);
+    both_forms(Max, "max", &at, &values);
+    both_forms(Stddev, "stddev", &at, &values);
+    both_forms(Increase, "increase", &at, &values);
+    both_forms(Rate, "rate", &at, &values);
+    both_forms(Slope, "slope", &at, &values);
+    both_forms(Deviation, "deviation", &at, &values);
+}
+
+#[test]
+fn rows_without_times_are_a_second_apart() {
+    fn agree<F: Fold>(fold: F, even: &[i64], values: &[f64]) {
+        let (mut out, mut timed) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+        for rows in [1, 2, 255, 300, 2000] {
+            by_count(fold, values, rows, &mut out);
+            by_count_at(fold, even, values, rows, &mut timed);
+            let mut stream = Stream::new(fold, Width::Rows(rows));
+            for i in 0..values.len() {
+                assert!(same(out[i], timed[i]), "{rows} rows, row {i}");
+                assert!(
+                    same(out[i], stream.push(even[i], values[i])),
+                    "{rows} rows, row {i}"
+                );
+            }
+        }
+    }
+    let (_, values) = long_column();
+    let even: Vec<i64> = (0..)
+        .map(|i| i * 1_000_000_000)
+        .take(values.len())
+        .collect();
+    agree(Rate, &even, &values);
+    agree(Slope, &even, &values);
+    agree(EvenSlope, &even, &values);
+    agree(Deviation, &even, &values);
+}
+
+#[test]
+fn a_spread_keeps_its_digits_far_from_zero() {
+    // Around 10⁹, then around a tenth of it, then rising, with outliers: a spread of 30, 3 and 3000 beside them.
+    let n = 1_000_000;
+    let value = |i: usize| {
+        let noise = (i * 7919 % 997) as f64 * 0.125;
+        match i {
+            _ if i % 99_991 == 7 => 1e15,
+            0..300_000 => 1e9 + noise,
+            300_000..600_000 => 1e8 + noise / 8.0,
+            _ => 1e9 + (i - 600_000) as f64 * 32.0 + noise,
+        }
+    };
+    let values: Vec<f64> = (0..n).map(value).collect();
+    let mut out = vec![0.0; n];
+    for rows in [300, 18_000] {
+        by_count(Stddev, &values, rows, &mut out);
+        for i in (rows..n)
+            .step_by(9973)
+            .chain(300_000..300_010)
+            .chain(300_290..300_310)
+        {
+            let window = &values[i + 1 - rows..=i];
+            // Differences of near values are exact.
+            let from = window[rows / 2];
+            let mean = window.iter().map(|v| v - from).sum::<f64>() / rows as f64;
+            let squares: f64 = window.iter().map(|v| (v - from - mean).powi(2)).sum();
+            let want = (squares / rows as f64).sqrt();
+            assert!(
+                (out[i] / want - 1.0).abs() <= 1e-12,
+                "{rows} rows, row {i}: {} {want}",
+                out[i]
+            );
+        }
+    }
+}
+
 #[test]
 fn even_slopes_are_slopes() {
     let values: Vec<f64> = (0..200).map(|i| 1e9 + f64::from(i * i % 97)).collect();

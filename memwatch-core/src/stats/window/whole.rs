@@ -1,6 +1,7 @@
 //! A statistic of all rows at once: the aggregate of a group.
 
-use super::fold::{Fold, Origin, Row};
+use super::fold::Fold;
+use super::rows::{Origin, Row};
 
 /// The statistic of all rows; `None` of none.
 ///
@@ -32,8 +33,8 @@ pub fn whole<F: Fold>(_: F, at_ns: &[i64], values: &[f64]) -> Option<f64> {
         }
     }
     let value = F::value(part, origin, row(0), row(last), (last + 1) as f64);
-    if F::SUSPECT == Some(value) && values.iter().all(|v| v.is_nan()) {
-        return Some(f64::NAN);
+    if F::SUSPECT == Some(value) {
+        return Some(F::again(&[], values));
     }
     Some(value)
 }
