@@ -2,7 +2,8 @@
 //!
 //! `windows VALUES ROWS…` reads values (64-bit floats, little-endian) from a file, or makes 4,000,000 for `-`, and prints for each kernel
 //! and window a line `kernel<TAB>rows<TAB>million rows a second`, the best of three rounds. Kernels ending in `_time` take irregular times
-//! that put as many rows into a window on average. CPU time is read from `/proc` (Linux).
+//! that put as many rows into a window on average. Increase and rate are of a counter that adds the values up and begins anew every 99,991
+//! rows; those ending in `_falls` are of the values as they are, which fall about as often as they rise. CPU time is read from `/proc` (Linux).
 #![allow(clippy::disallowed_methods, clippy::print_stdout)] // The crate opens no files and prints nothing; this program around it does.
 
 use std::error::Error;
@@ -20,6 +21,8 @@ const SECOND: i64 = 1_000_000_000;
 
 struct Column {
     values: Vec<f64>,
+    /// Their sums so far, from zero every 99,991 rows.
+    counter: Vec<f64>,
     /// A second apart.
     even_ns: Vec<i64>,
     /// A second apart on average.
@@ -51,8 +54,11 @@ fn measure_folds(column: &mut Column, rows: usize) -> Result<(), Box<dyn Error>>
     column.fold("min", Min, rows)?;
     column.fold("max", Max, rows)?;
     column.fold("stddev", Stddev, rows)?;
+    column.fold("rate_falls", Rate, rows)?;
+    std::mem::swap(&mut column.values, &mut column.counter);
     column.fold("increase", Increase, rows)?;
     column.fold("rate", Rate, rows)?;
+    std::mem::swap(&mut column.values, &mut column.counter);
     column.fold("slope", Slope, rows)?;
     column.fold("deviation", Deviation, rows)?;
     column.fold("even_slope", EvenSlope, rows)?;
@@ -125,7 +131,14 @@ impl Column {
     fn new(values: Vec<f64>) -> Column {
         let mut random = 7_u64;
         let (mut even, mut uneven) = (0, 0);
+        let counter = values.chunks(99_991).flat_map(|chunk| {
+            chunk.iter().scan(0.0, |total, value| {
+                *total += value / 1e6;
+                Some(*total)
+            })
+        });
         let mut column = Column {
+            counter: counter.collect(),
             even_ns: Vec::with_capacity(values.len()),
             uneven_ns: Vec::with_capacity(values.len()),
             out: vec![0.0; values.len()],
@@ -151,6 +164,7 @@ impl Column {
             even_ns,
             uneven_ns,
             out,
+            ..
         } = self;
         let n = values.len();
         report(name, rows, n, || by_count(fold, values, rows, out))?;
