@@ -1,7 +1,7 @@
 //! Writes a seeded recording through the library, and one of its columns as text for other programs:
-//! `cargo run --release -p memwatch-benches --example recording -- DIR [INSTANCES] [HOURS] [TEXT]`.
+//! `cargo run --release -p memwatch-benches --example recording -- DIR [INSTANCES] [HOURS] [TEXT] [INTERVAL]`.
 //!
-//! Instances are read every 200 ms. TEXT gets `go_memstats_mallocs_total` of each reading, with milliseconds, as Prometheus' text format.
+//! Instances are read every INTERVAL, 200 ms if not given; four make a service. TEXT, unless it is `-`, gets `go_memstats_mallocs_total` of each reading, with milliseconds, as Prometheus' text format.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,7 +12,6 @@ use memwatch_core::record::RecordSink;
 use memwatch_core::{Nanos, Timestamp};
 use memwatch_store::Store;
 
-const INTERVAL: Nanos = Nanos(200_000_000);
 const START: &str = "2026-11-01T00:00:00Z";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,17 +20,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let number = |i: usize, default: i64| arguments.get(i).map_or(Ok(default), |a| a.parse());
     let (instances, hours) = (number(1, 20)?, number(2, 24)?);
     let mut text = match arguments.get(3) {
-        Some(path) => Some(BufWriter::new(File::create(path)?)),
-        None => None,
+        Some(path) if path != "-" => Some(BufWriter::new(File::create(path)?)),
+        _ => None,
     };
+    let interval = match arguments.get(4) {
+        Some(text) => {
+            Nanos::parse(text).filter(|interval| (1..=Nanos::HOUR.0).contains(&interval.0))
+        }
+        None => Some(Nanos(200_000_000)),
+    };
+    let interval = interval.ok_or("expected an interval like 15s")?;
     let store = Store::create(folder)?;
     let mut writer = store.writer()?;
     let start = Timestamp::parse_rfc3339(START)?;
     let mut processes: Vec<Process> = (0..instances.unsigned_abs())
-        .map(|n| Process::new(1, n, start, INTERVAL))
+        .map(|n| Process::new(1, n, start, interval))
         .collect();
     let mut pauses = Vec::new();
-    let an_hour = 3_600_000_000_000 / INTERVAL.0;
+    let an_hour = Nanos::HOUR.0 / interval.0;
     for reading in 0..hours * an_hour {
         for process in &mut processes {
             let sample = process.read(&mut pauses).clone();

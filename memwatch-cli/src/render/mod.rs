@@ -49,6 +49,15 @@ impl Output {
         }
     }
 
+    /// A file instead.
+    pub fn file(file: std::fs::File) -> Output {
+        Output {
+            terminal: false,
+            to: BufWriter::with_capacity(64 * 1024, Box::new(file)),
+            closed: false,
+        }
+    }
+
     /// Whether somebody looks at it.
     pub fn is_terminal(&self) -> bool {
         self.terminal

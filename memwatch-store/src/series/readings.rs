@@ -1,4 +1,4 @@
-//! When the recorded processes were read: the instants of their rows, no values.
+//! What was recorded, without values: the names of quantities, and when processes were read.
 
 use std::sync::Arc;
 
@@ -10,6 +10,18 @@ use super::StoreSeries;
 use crate::Result;
 
 impl StoreSeries {
+    /// The names of all quantities, sorted: each once, under its main name.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn quantities(&self) -> Result<Vec<Arc<str>>> {
+        let all = self.names()?.into_iter();
+        Ok(all
+            .filter(|(_, main)| *main)
+            .map(|(name, _)| name)
+            .collect())
+    }
+
     /// Of each process the instants of its samples, and of the recorded series that was read most often: one stands for all, since what
     /// is scraped is scraped at once, and thousands of series would have to be read otherwise.
     pub(super) fn read_times(&self, window: Window) -> Result<Vec<Readings>> {

@@ -1,37 +1,38 @@
-//! `memwatch export`.
+//! `memwatch export --promtool`: a test for promtool, cut out of a recording.
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use memwatch_core::backtest::{Addressed, Outcome, addresses, find};
 use memwatch_core::promtool::{CutError, Subject, cut};
 use memwatch_core::rule::RuleFile;
 
-use super::replay::Replay;
-use super::{check, report, say};
 use crate::args::ExportArgs;
+use crate::commands::replay::Replay;
+use crate::commands::{check, report, say};
 use crate::exit::Answer;
 use crate::render::{Output, clean, grouped};
 
-/// Runs the command.
-pub fn run(args: &ExportArgs, out: &mut Output) -> anyhow::Result<Answer> {
+/// Writes the case of an alert or incident.
+pub fn run(args: &ExportArgs, id: &str, out: &mut Output) -> anyhow::Result<Answer> {
     if let Some(name) = &args.name
         && (name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']))
     {
         bail!("--name: expected a file name without folders, found `{name}`");
     }
-    let file = check::load(&args.rules)??;
+    let Some(rules) = &args.rules else {
+        bail!("--promtool {id}: expected a rule file");
+    };
+    let folder = args.out.as_deref().unwrap_or(Path::new("."));
+    let file = check::load(rules)??;
     let replay = Replay::open(&args.replay, &args.truth)?;
     let series = replay.snapshot.series();
     let outcome = replay.backtest(&file).without_threshold().run(&series)?;
-    let pointed = find(&outcome, &args.promtool)
-        .map_err(|why| anyhow::anyhow!("--promtool {}: {why}", args.promtool))?;
+    let pointed = find(&outcome, id).map_err(|why| anyhow::anyhow!("--promtool {id}: {why}"))?;
     let Some(subject) = subject(&file, &outcome, pointed) else {
-        bail!(
-            "--promtool {}: it was missed, and no rule says that it detects this kind",
-            args.promtool
-        );
+        bail!("--promtool {id}: it was missed, and no rule says that it detects this kind");
     };
     let case = match cut(&file, &outcome, &subject, &series) {
         Ok(case) => case,
@@ -42,10 +43,10 @@ pub fn run(args: &ExportArgs, out: &mut Output) -> anyhow::Result<Answer> {
         }
     };
     let name = args.name.clone().unwrap_or_else(|| name(&outcome, pointed));
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
-    let rules = args.out.join(format!("{name}.rules.yml"));
-    let test = args.out.join(format!("{name}.test.yml"));
+    fs::create_dir_all(folder)
+        .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+    let rules = folder.join(format!("{name}.rules.yml"));
+    let test = folder.join(format!("{name}.test.yml"));
     report::replace(&rules, case.rules.as_bytes())?;
     report::replace(&test, case.test(&format!("{name}.rules.yml")).as_bytes())?;
     for line in [
