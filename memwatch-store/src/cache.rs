@@ -10,8 +10,8 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::layout::SegmentPath;
 use crate::segment::ColumnChecksums;
 
-/// Footers kept: about 100 KB each for the widest table.
-const FOOTER_BYTES: usize = 32 << 20;
+/// Footers kept: about 100 KB each for the widest table, so those of a day or two of a busy store.
+const FOOTER_BYTES: usize = 8 << 20;
 /// Decoded blocks kept: those of one stretch of a backtest, in which selector after selector asks for the same instants, and the last of
 /// which the next stretch begins with. What is kept longer only takes pages of memory that were never touched.
 const BLOCK_BYTES: usize = 16 << 20;
