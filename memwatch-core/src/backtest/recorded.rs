@@ -11,8 +11,10 @@ use crate::{Nanos, Result, TimeRange, Window};
 
 use super::sightings::{Pulse, Spans, Who};
 
-/// How much of the recording is looked through at once.
-const STRETCH: Nanos = Nanos(6 * Nanos::HOUR.0);
+/// How much of the recording is looked through at once, at first.
+const FIRST: Nanos = Nanos(30 * Nanos::MINUTE.0);
+/// About how many instants are held at once.
+const INSTANTS: usize = 2_000_000;
 
 /// When each process was recorded.
 pub(super) type Alive = BTreeMap<Who, Spans>;
@@ -24,12 +26,13 @@ pub(super) fn read(
     before: Nanos,
 ) -> Result<Option<Alive>> {
     let mut pulses: BTreeMap<Who, BTreeMap<Arc<str>, Pulse>> = BTreeMap::new();
-    let mut after = range.start.minus(before);
+    let (mut after, mut length) = (range.start.minus(before), FIRST);
     while after < range.end {
-        let until = after.plus(STRETCH).min(range.end);
+        let until = after.plus(length).min(range.end);
         let Some(found) = reader.readings(Window { after, until })? else {
             return Ok(None);
         };
+        let held: usize = found.iter().map(|readings| readings.at_ns.len()).sum();
         for readings in found {
             let inside = |at: i64| readings.at_ns.partition_point(|t| *t <= at);
             let at_ns = &readings.at_ns[inside(after.0)..inside(until.0).max(inside(after.0))];
@@ -40,6 +43,10 @@ pub(super) fn read(
             }
         }
         after = until;
+        let more = (INSTANTS as f64 / held.max(1) as f64).clamp(0.25, 4.0);
+        #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
+        let wished = Nanos((length.0 as f64 * more) as i64);
+        length = wished.max(Nanos::SECOND);
     }
     let spans = pulses.into_iter().map(|(who, pulses)| {
         let spans = pulses.values().flat_map(Pulse::alive).collect();
