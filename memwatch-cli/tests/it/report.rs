@@ -125,6 +125,8 @@ fn names_from_outside_are_text_and_the_same_run_gives_the_same_bytes() {
     assert_eq!(highest, 9e8);
     assert_eq!(data["alerts"].as_array().unwrap().len(), 1);
     assert_eq!(data["incidents"][0]["caught"], true);
+    // The alert is listed at the time at which it fired, 3 s after it became pending.
+    assert!(html.contains(">05:03:32.0</button>") && !html.contains(">05:03:29.0</button>"));
 }
 
 #[test]

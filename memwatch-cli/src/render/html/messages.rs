@@ -83,7 +83,7 @@ pub fn messages(out: &mut String, report: &Report<'_>, told: &[Told], clock: &Cl
                 payload.push('…');
             }
             vec![
-                jump(report, first.and_then(|a| page_of_alert(report, a)), message.at.minus(Nanos(60 * Nanos::SECOND.0)), until, clock),
+                jump(report, first.and_then(|a| page_of_alert(report, a)), message.at, (message.at.minus(Nanos::MINUTE), until), clock),
                 Cell::text(&message.receiver),
                 Cell::text(&message.integration),
                 Cell::html(tag(if message.firing { "none" } else { "duplicate" }, if message.firing { "firing" } else { "resolved" })),

@@ -74,15 +74,15 @@ pub fn services(out: &mut String, report: &Report<'_>) {
     out.push_str("<noscript><p>The plots need JavaScript; everything else is here without it.</p></noscript>\n");
 }
 
-/// A button that shows a stretch of a service.
+/// A time as a button that shows a stretch of a service.
 pub fn jump(
     report: &Report<'_>,
     page: Option<usize>,
-    from: Timestamp,
-    to: Timestamp,
+    at: Timestamp,
+    (from, to): (Timestamp, Timestamp),
     clock: &Clock,
 ) -> Cell {
-    let shown = clock.show(from);
+    let shown = clock.show(at);
     match page.filter(|p| *p < report.pages.len()) {
         Some(page) => Cell::html(format!(
             "<button class=\"link\" data-go=\"s{page} {:.3} {:.3}\">{shown}</button>",

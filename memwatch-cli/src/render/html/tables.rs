@@ -44,7 +44,7 @@ pub fn incidents(out: &mut String, report: &Report<'_>, clock: &Clock) {
             vec![
                 Cell::text(&found.incident.service),
                 Cell::text(&found.incident.kind),
-                jump(report, page, range.start, range.end, clock),
+                jump(report, page, range.start, (range.start, range.end), clock),
                 Cell::number(lasted(range.duration())),
                 match found.detected_by.first() {
                     Some(first) => Cell::number(format!("+{}", lasted(first.delay))),
@@ -204,8 +204,8 @@ pub fn alerts(out: &mut String, report: &Report<'_>, clock: &Clock) {
                 jump(
                     report,
                     page_of_alert(report, i),
-                    alert.pending_at,
-                    end,
+                    alert.fired_at,
+                    (alert.pending_at, end),
                     clock,
                 ),
                 Cell::number(match alert.ended {
