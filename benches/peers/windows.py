@@ -17,8 +17,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-# M rows a second over a count of rows; over time 60 % of it are wanted.
-TIME_GOALS = {"mean": 450, "sum": 450, "rate": 450, "slope": 450, "min": 400, "max": 400, "p99": 20, "mad": 6}
+# M rows a second that are wanted over a count of rows; over time 60 % of it.
+GOALS = {"mean": 450, "sum": 450, "rate": 450, "slope": 450, "min": 400, "max": 400, "p99": 20, "mad": 6}
+# What of ours is measured against them: with the times of the rows, and without.
+COUNTED = {"mean": "mean", "sum": "sum", "rate_at": "rate", "rate_falls_at": "rate", "slope_at": "slope", "even_slope": "slope", "min": "min", "max": "max", "p99": "p99", "mad": "mad"}
 PEERS = ["bottleneck", "polars", "pandas", "duckdb", "numpy"]
 for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS"):
     os.environ[name] = "1"
@@ -41,9 +43,9 @@ def with_peers():
 
 
 def cpu_s(run, limit=1.0):
-    """CPU seconds of all threads of this process for one run, the best of up to three."""
+    """CPU seconds of all threads of this process for one run, the best of up to seven."""
     best, spent = float("inf"), 0.0
-    for _ in range(3):
+    for _ in range(7):
         before = time.process_time()
         run()
         taken = time.process_time() - before
@@ -134,6 +136,12 @@ def ours(values, windows):
     return {(name, int(w)): float(speed) for name, w, speed in (line.split("\t") for line in lines.splitlines())}
 
 
+def measured(values, window):
+    """(window, kernel, peer, M rows a second) of the peers."""
+    for kernel, peer, run, n in peers(values, window):
+        yield window, kernel, peer, n / cpu_s(run) / 1e6
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--rows", type=int, default=4_000_000)
@@ -143,21 +151,27 @@ def main():
     with_peers()
     windows = [int(w) for w in args.windows.split(",")]
     values = sawtooth(args.rows)
+    # Before and after the peers, and the better of both, as other work on the machine comes and goes.
     speeds = ours(values, windows)
+    found = [found for window in windows for found in measured(values, window)]
+    again = ours(values, windows)
+    speeds = {key: max(speed, again[key]) for key, speed in speeds.items()}
     rows = ["| kernel | window | memwatch M rows/s | peer | M rows/s | ratio |", "|---|---|---|---|---|---|"]
     for window in windows:
-        for kernel, peer, run, n in peers(values, window):
-            speed, mine = n / cpu_s(run) / 1e6, speeds[kernel, window]
+        for kernel, peer, speed in (row[1:] for row in found if row[0] == window):
+            mine = speeds[kernel, window]
             rows.append(f"| {kernel} | {window} | {mine:.0f} | {peer} | {speed:.3g} | {mine / speed:.1f} |")
-            print(rows[-1], flush=True)
-        for kernel in ("sum", "min", "stddev", "increase", "slope", "even_slope", "deviation", "ewma"):
+        for kernel in ("increase", "slope", "deviation", "ewma"):
             rows.append(f"| {kernel} | {window} | {speeds[kernel, window]:.0f} | – | – | – |")
-            print(rows[-1], flush=True)
-        # Over time at irregular steps, as a share of the goal for windows of a count of rows.
-        for kernel, goal in TIME_GOALS.items():
-            mine = speeds[f"{kernel}_time", window]
-            rows.append(f"| {kernel}_time | {window} | {mine:.0f} | goal over counts | {goal:.3g} | {mine / goal:.2f} |")
-            print(rows[-1], flush=True)
+        for kernel, goal in COUNTED.items():
+            mine, goal = speeds[kernel, window], GOALS[goal]
+            rows.append(f"| {kernel} | {window} | {mine:.0f} | goal | {goal:.3g} | {mine / goal:.2f} |")
+        for kernel, goal in GOALS.items():
+            mine, goal = speeds[f"{kernel}_time", window], 0.6 * goal
+            rows.append(f"| {kernel}_time | {window} | {mine:.0f} | goal | {goal:.3g} | {mine / goal:.2f} |")
+    print("\n".join(rows))
+    for kernel in ("limit_copy", "limit_running_sum"):
+        print(f"{kernel}: {speeds[kernel, 0]:.0f} M rows/s")
     for kernel in ("baseline_1", "baseline_3", "baseline_1_exact"):
         print(f"{kernel}: {1e3 / speeds[kernel, 0]:.0f} ns a sample")
     if args.out:
