@@ -111,8 +111,8 @@ mod tests {
     /// As Prometheus has it (`promql/functions.go`).
     fn one_after_the_other(values: &[f64], sf: f64, tf: f64) -> f64 {
         let (mut s0, mut s1, mut b) = (0.0, values[0], values[1] - values[0]);
-        for i in 1..values.len() {
-            let x = sf * values[i];
+        for (i, value) in values.iter().enumerate().skip(1) {
+            let x = sf * value;
             if i > 1 {
                 b = tf * (s1 - s0) + (1.0 - tf) * b;
             }
