@@ -35,7 +35,7 @@ use crate::row_sink::{RowSink, record_sink};
 use crate::schema::{Row, Run, TABLES};
 use crate::wal::WalWriter;
 use crate::writer::{Recovered, Writer};
-use crate::{Committed, Result, Store};
+use crate::{Committed, Error, Result, Store};
 
 /// Rows that gather before they are written to the WAL, synced or not: a frame stays far below its limit.
 const GROUP_BYTES: usize = 8 << 20;
@@ -90,7 +90,8 @@ impl Store {
     /// The only writer, for rows that come one after the other. What a crashed one left in the WAL is in segments first.
     ///
     /// # Errors
-    /// [`crate::Error::Locked`] with the owner when there is another writer; when the WAL is damaged.
+    /// [`crate::Error::Locked`] with the owner when there is another writer; when the WAL is damaged; [`crate::Error::Unsupported`] on
+    /// object storage.
     pub fn append(&self) -> Result<Appender> {
         self.append_with(AppendSettings::default())
     }
@@ -100,6 +101,14 @@ impl Store {
     /// # Errors
     /// As [`Store::append`].
     pub fn append_with(&self, settings: AppendSettings) -> Result<Appender> {
+        if self.shared.storage.is_remote() {
+            return Err(Error::Unsupported {
+                path: self.root().to_path_buf(),
+                what: "appending row by row",
+                instead: "an acknowledged row is synced to a write-ahead log within milliseconds, which takes a disk: append to a \
+                          store in a folder, or use a `Writer` and commit every minute",
+            });
+        }
         let mut writer = self.writer()?;
         let staging = writer.staging();
         let wal = WalWriter::after(Arc::clone(&staging.shared), staging.state.wal);

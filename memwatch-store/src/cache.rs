@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
+use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::layout::SegmentPath;
@@ -15,6 +16,8 @@ const FOOTER_BYTES: usize = 8 << 20;
 /// Decoded blocks kept: those of one stretch of a backtest, in which selector after selector asks for the same instants, and the last of
 /// which the next stretch begins with. What is kept longer only takes pages of memory that were never touched.
 const BLOCK_BYTES: usize = 16 << 20;
+/// Columns of row groups and footers kept as they came over a network.
+const PIECE_BYTES: usize = 32 << 20;
 
 /// A block of one column: segment, row group, column, and number of the block within the row group.
 pub(crate) type BlockKey = (SegmentPath, usize, usize, usize);
@@ -23,6 +26,7 @@ pub(crate) type BlockKey = (SegmentPath, usize, usize, usize);
 pub(crate) struct Cache {
     footers: Mutex<Lru<SegmentPath, Footer>>,
     blocks: Mutex<Lru<BlockKey, ArrayRef>>,
+    pieces: Mutex<Lru<(SegmentPath, u64), Bytes>>,
     /// What had the right checksum.
     verified: Mutex<HashMap<SegmentPath, HashSet<Part>>>,
 }
@@ -32,6 +36,7 @@ impl Default for Cache {
         Cache {
             footers: Mutex::new(Lru::new(FOOTER_BYTES)),
             blocks: Mutex::new(Lru::new(BLOCK_BYTES)),
+            pieces: Mutex::new(Lru::new(PIECE_BYTES)),
             verified: Mutex::default(),
         }
     }
@@ -56,13 +61,25 @@ impl Cache {
         locked(&self.blocks).put(key, Arc::clone(block), bytes);
     }
 
-    /// Whether a column of a row group is known to be whole.
-    pub(crate) fn is_verified(&self, path: &SegmentPath, group: usize, column: usize) -> bool {
+    /// What begins at that byte of a segment, as it came over a network; its checksum was right.
+    pub(crate) fn piece(&self, path: &SegmentPath, start: u64) -> Option<Bytes> {
+        locked(&self.pieces).get(&(path.clone(), start))
+    }
+
+    pub(crate) fn keep_piece(&self, path: &SegmentPath, start: u64, bytes: &Bytes) {
+        locked(&self.pieces).put((path.clone(), start), bytes.clone(), bytes.len());
+    }
+
+    /// Whether a part of a segment is known to be whole.
+    pub(crate) fn is_verified(&self, path: &SegmentPath, part: Part) -> bool {
         let verified = locked(&self.verified);
-        let parts = [Part::Group(group), Part::Column(group, column)];
-        verified
-            .get(path)
-            .is_some_and(|known| parts.iter().any(|part| known.contains(part)))
+        verified.get(path).is_some_and(|known| {
+            let around = match part {
+                Part::Column(group, _) => known.contains(&Part::Group(group)),
+                _ => false,
+            };
+            around || known.contains(&part)
+        })
     }
 
     /// Whether all of a segment is known to be whole.
@@ -93,6 +110,8 @@ pub(crate) enum Part {
     Group(usize),
     /// A column of a row group.
     Column(usize, usize),
+    /// All that follows the row groups.
+    Footer,
 }
 
 /// A footer, and the checksums it has.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parquet::errors::ParquetError;
+
 use crate::damage::Gap;
 use crate::manifest::Segment;
 
@@ -75,7 +77,49 @@ pub enum Error {
         path: PathBuf,
         /// What the Parquet library said.
         #[source]
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
+    },
+    /// Object storage refused, or could not be reached.
+    #[error("{}: cannot {action}: {problem}", path.display())]
+    ObjectStorage {
+        /// The address of the object, or of what was to be listed.
+        path: PathBuf,
+        /// What was tried: `read`, `write`, `list` …
+        action: &'static str,
+        /// What is wrong, and which variable of the environment or permission to look at.
+        problem: String,
+        /// What the server or the network said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A server takes writes that it was asked to refuse, so that two writers could not be kept apart.
+    #[error("{}: expected a server that refuses a write whose condition ({condition}) does not hold, found one that {found}: two writers \
+             could overwrite each other's commits there, so memwatch writes nothing", path.display())]
+    Unconditional {
+        /// The object.
+        path: PathBuf,
+        /// The condition: `If-None-Match: *`, `If-Match`.
+        condition: &'static str,
+        /// What the server did.
+        found: String,
+    },
+    /// Another writer took this store over; what was not committed is lost.
+    #[error("{}: another writer took this store over: {owner}; this one had not renewed its lock in time", path.display())]
+    LockLost {
+        /// The lock.
+        path: PathBuf,
+        /// Who holds it now.
+        owner: String,
+    },
+    /// Something does not exist at this place.
+    #[error("{}: {what} is not supported here: {instead}", path.display())]
+    Unsupported {
+        /// The store.
+        path: PathBuf,
+        /// What was asked for.
+        what: &'static str,
+        /// What to do instead.
+        instead: &'static str,
     },
     /// Columns could not be put together.
     #[error("cannot arrange columns")]
@@ -141,9 +185,7 @@ impl Error {
     }
 
     /// A closure for `map_err` around the Parquet library.
-    pub(crate) fn parquet(
-        path: &Path,
-    ) -> impl FnOnce(parquet::errors::ParquetError) -> Error + use<> {
+    pub(crate) fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Error + use<> {
         let path = path.to_path_buf();
         move |source| Error::Parquet { path, source }
     }

@@ -36,7 +36,6 @@ mod buffer;
 mod cache;
 mod compaction;
 mod damage;
-mod disk;
 mod error;
 mod identity;
 pub mod ingest;
@@ -54,12 +53,11 @@ pub mod schema;
 mod segment;
 pub mod series;
 mod snapshot;
+mod storage;
 mod verify;
 mod wal;
 mod writer;
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -69,8 +67,6 @@ use memwatch_core::Timestamp;
 pub use append::{Acknowledged, AppendSettings, Appender};
 pub use compaction::{Compacted, Compaction, MergedDay};
 pub use damage::{Gap, LeftOut};
-#[doc(hidden)]
-pub use disk::{Step, StepHook};
 pub use error::{Error, Result};
 pub use layout::{Day, SegmentPath};
 pub use manifest::{FORMAT, Segment, SourceHash, SourceIdentity};
@@ -79,17 +75,23 @@ pub use scan::{Instances, Scan};
 pub use schema::{Run, TABLES, Table};
 pub use series::StoreSeries;
 pub use snapshot::{Info, InstanceInfo, Snapshot, TableInfo};
+#[cfg(feature = "s3")]
+pub use storage::ObjectStorage;
+#[doc(hidden)]
+pub use storage::{Step, StepHook};
 pub use verify::{Finding, Verified};
 pub use writer::{Committed, Recovered, RowCounts, Writer};
 
 use cache::Cache;
-use disk::Disk;
 use layout::Layout;
 use manifest::State;
 use overlay::Overlay;
+#[cfg(feature = "s3")]
+use storage::Bucket;
+use storage::{Folder, Steps, Storage};
 use wal::OnDamage;
 
-/// A folder of recordings. Cheap to clone; clones share what was read and verified.
+/// A folder of recordings, or the like on object storage. Cheap to clone; clones share what was read and verified.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -98,87 +100,125 @@ pub struct Store {
 /// What a store's writers and snapshots share.
 pub(crate) struct Shared {
     pub(crate) layout: Layout,
-    pub(crate) disk: Disk,
+    pub(crate) storage: Storage,
     pub(crate) cache: Cache,
     pub(crate) overlay: Overlay,
 }
 
 impl Store {
-    /// Opens a store.
+    /// Opens a store: a folder, or `s3://bucket/prefix` with what the environment says of it ([`ObjectStorage`]).
     ///
     /// # Errors
-    /// When the folder is not a store, or one of a newer format.
+    /// When there is no store, or one of a newer format; when object storage cannot be reached.
     pub fn open(root: impl AsRef<Path>) -> Result<Store> {
-        Store::open_on(root.as_ref(), Disk::default())
+        let root = root.as_ref();
+        Store::open_on(root, storage::at(root)?)
     }
 
-    /// Opens a store, making an empty one when the folder is missing or empty.
+    /// Opens a store, making an empty one when the folder is missing or empty, or when nothing in the bucket has the prefix.
     ///
     /// # Errors
-    /// When the folder holds something else, cannot be written, or is a store of a newer format.
+    /// When there is something else, nothing can be written, or the store is of a newer format; when object storage cannot be reached, or
+    /// does not keep two writers apart ([`Error::Unconditional`]).
     pub fn create(root: impl AsRef<Path>) -> Result<Store> {
-        Store::create_on(root.as_ref(), Disk::default())
+        let root = root.as_ref();
+        Store::create_on(root, storage::at(root)?)
     }
 
-    /// As [`Store::create`], for tests: `hook` is asked before each step on the disk and may stop the writer there.
+    /// As [`Store::create`], for tests: `hook` is asked before each step that changes the folder and may stop the writer there.
     ///
     /// # Errors
     /// As [`Store::create`].
     #[doc(hidden)]
     pub fn create_failing(root: impl AsRef<Path>, hook: StepHook) -> Result<Store> {
-        Store::create_on(root.as_ref(), Disk::failing(hook))
+        let folder = Folder::stopped_by(Steps::failing(hook));
+        Store::create_on(root.as_ref(), Arc::new(folder))
     }
 
-    /// Whether the folder is a store, of whatever format.
+    /// Opens a store on object storage that is reached as given.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    #[cfg(feature = "s3")]
+    pub fn open_with(url: impl AsRef<Path>, given: &ObjectStorage) -> Result<Store> {
+        let bucket = Bucket::open(url.as_ref(), given, Steps::default())?;
+        Store::open_on(url.as_ref(), Arc::new(bucket))
+    }
+
+    /// Opens a store on object storage that is reached as given, making an empty one when nothing in the bucket has the prefix.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    #[cfg(feature = "s3")]
+    pub fn create_with(url: impl AsRef<Path>, given: &ObjectStorage) -> Result<Store> {
+        let bucket = Bucket::open(url.as_ref(), given, Steps::default())?;
+        Store::create_on(url.as_ref(), Arc::new(bucket))
+    }
+
+    /// As [`Store::create_failing`], on object storage.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    #[cfg(feature = "s3")]
+    #[doc(hidden)]
+    pub fn create_with_failing(
+        url: impl AsRef<Path>,
+        given: &ObjectStorage,
+        hook: StepHook,
+    ) -> Result<Store> {
+        let bucket = Bucket::open(url.as_ref(), given, Steps::failing(hook))?;
+        Store::create_on(url.as_ref(), Arc::new(bucket))
+    }
+
+    /// Whether the folder is a store, of whatever format. Of an address of object storage only opening it can say.
     #[must_use]
     pub fn is_store(root: impl AsRef<Path>) -> bool {
-        Layout::new(root.as_ref()).marker().is_file()
+        let root = root.as_ref();
+        storage::is_url(root) || Layout::new(root).marker().is_file()
     }
 
-    fn create_on(root: &Path, disk: Disk) -> Result<Store> {
+    fn create_on(root: &Path, storage: Storage) -> Result<Store> {
         let layout = Layout::new(root);
-        if !layout.marker().exists() {
-            let filled = match fs::read_dir(root) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-                Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                    return Err(Error::NotAStore {
-                        path: root.to_path_buf(),
-                        found: "a file",
-                    });
+        if storage.size(&layout.marker())?.is_none() {
+            // The unfinished name of a marker is what a crash in the next step leaves.
+            let found = match storage.names(layout.root()) {
+                Err(_) if root.is_file() => Some("a file"),
+                names => {
+                    let names = names?.unwrap_or_default();
+                    let filled = names.iter().any(|name| !name.starts_with("memwatch."));
+                    filled.then_some("a folder with other things in it")
                 }
-                Err(e) => return Err(Error::io(root, "list")(e)),
-                // The unfinished name of a marker is what a crash in the next step leaves.
-                Ok(entries) => entries
-                    .flatten()
-                    .any(|entry| !entry.file_name().to_string_lossy().starts_with("memwatch.")),
             };
-            if filled {
-                let found = "a folder with other things in it";
+            if let Some(found) = found {
                 return Err(Error::NotAStore {
                     path: root.to_path_buf(),
                     found,
                 });
             }
-            disk.create_dir(root)?;
-            marker::write(&layout, &disk, &marker::created_by())?;
+            storage.create_dir(layout.root())?;
+            marker::write(&layout, &storage, &marker::created_by())?;
+            if let Err(unfit) = storage.check_fit(&layout.marker()) {
+                let _ = storage.remove(&layout.marker());
+                return Err(unfit);
+            }
         }
-        Store::open_on(root, disk)
+        Store::open_on(root, storage)
     }
 
-    fn open_on(root: &Path, disk: Disk) -> Result<Store> {
+    fn open_on(root: &Path, storage: Storage) -> Result<Store> {
         let layout = Layout::new(root);
-        marker::read(&layout)?;
+        marker::read(&layout, &storage)?;
         Ok(Store {
             shared: Arc::new(Shared {
                 layout,
-                disk,
+                storage,
                 cache: Cache::default(),
                 overlay: Overlay::default(),
             }),
         })
     }
 
-    /// The store's folder.
+    /// The store's folder, or its address.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.shared.layout.root()

@@ -1,4 +1,4 @@
-//! One writer at a time: a lock that the system lets go when its owner dies.
+//! One writer at a time in a folder: a lock that the system lets go when its owner dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -7,10 +7,11 @@ use std::path::Path;
 use memwatch_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::storage::WriterLock;
 use crate::{Error, Result};
 
 /// Held for as long as it lives.
-pub(crate) struct WriterLock {
+pub(crate) struct FolderLock {
     /// Closing it lets the lock go.
     _file: File,
 }
@@ -22,9 +23,11 @@ struct Owner {
     since: String,
 }
 
-impl WriterLock {
+impl WriterLock for FolderLock {}
+
+impl FolderLock {
     /// Takes the lock, or says who has it.
-    pub(crate) fn take(path: &Path, now: Timestamp) -> Result<WriterLock> {
+    pub(crate) fn take(path: &Path, now: Timestamp) -> Result<FolderLock> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -58,11 +61,12 @@ impl WriterLock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(Error::io(path, "write"))?;
-        Ok(WriterLock { _file: file })
+        Ok(FolderLock { _file: file })
     }
 }
 
-fn host() -> String {
+/// What this machine calls itself.
+pub(crate) fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .map(|name| name.trim().to_owned())

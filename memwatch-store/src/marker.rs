@@ -1,13 +1,10 @@
 //! `memwatch.json`: what makes a folder a store, and of which format.
 
-use std::fs;
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-use crate::disk::Disk;
 use crate::layout::Layout;
 use crate::manifest::FORMAT;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// Read before all else, so that a newer format is named as such.
@@ -46,40 +43,31 @@ fn checksum(format: u32, created_by: &str) -> String {
 }
 
 /// Makes a folder a store of the newest format, durably.
-pub(crate) fn write(layout: &Layout, disk: &Disk, created_by: &str) -> Result<()> {
+pub(crate) fn write(layout: &Layout, storage: &Storage, created_by: &str) -> Result<()> {
     let marker = Marker {
         format: FORMAT,
         created_by: created_by.to_owned(),
         crc32c: Some(checksum(FORMAT, created_by)),
     };
     let text = serde_json::to_vec(&marker).expect("strings and a number");
-    disk.write(&layout.marker(), &text, false)
+    storage.write(&layout.marker(), &text, false)
 }
 
 /// Reads what a store says of itself.
-pub(crate) fn read(layout: &Layout) -> Result<Format> {
+pub(crate) fn read(layout: &Layout, storage: &Storage) -> Result<Format> {
     let (path, root) = (layout.marker(), layout.root());
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            let found = if !root.exists() {
-                "nothing"
-            } else if root.is_dir() {
-                "a folder without it"
-            } else {
-                "a file"
-            };
-            return Err(Error::NotAStore {
-                path: root.to_path_buf(),
-                found,
-            });
-        }
-        Err(e) => return Err(Error::io(&path, "read")(e)),
+    let Some(bytes) = storage.read(&path)? else {
+        let found = match storage.names(root) {
+            Err(_) if root.is_file() => "a file",
+            names => match names? {
+                Some(_) => "a folder without it",
+                None => "nothing",
+            },
+        };
+        return Err(Error::NotAStore {
+            path: root.to_path_buf(),
+            found,
+        });
     };
     let bad =
         |e: serde_json::Error| Error::damaged(&path, "the format of the store", e.to_string());
@@ -105,21 +93,26 @@ pub(crate) fn read(layout: &Layout) -> Result<Format> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::storage::Folder;
 
     #[test]
     fn no_flipped_bit_passes() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
-        write(&layout, &Disk::default(), "memwatch 0.1.0").unwrap();
-        assert_eq!(read(&layout).unwrap().format, FORMAT);
+        let folder: Storage = Arc::new(Folder::default());
+        write(&layout, &folder, "memwatch 0.1.0").unwrap();
+        assert_eq!(read(&layout, &folder).unwrap().format, FORMAT);
         let bytes = fs::read(layout.marker()).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             fs::write(layout.marker(), &flipped).unwrap();
             assert!(
-                read(&layout).is_err(),
+                read(&layout, &folder).is_err(),
                 "bit {bit}: {:?}",
                 String::from_utf8_lossy(&flipped)
             );
@@ -127,7 +120,7 @@ mod tests {
         // A newer one may say what it likes beside its number.
         fs::write(layout.marker(), r#"{"format":9,"more":{}}"#).unwrap();
         assert!(matches!(
-            read(&layout),
+            read(&layout, &folder),
             Err(Error::NewerFormat { found: 9, .. })
         ));
     }

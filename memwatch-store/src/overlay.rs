@@ -26,11 +26,11 @@ pub(crate) fn acknowledged(
     on_damage: OnDamage,
 ) -> Result<(Snapshot, Vec<LeftOut>)> {
     for _ in 0..ATTEMPTS {
-        let state = State::read(&shared.layout)?;
+        let state = State::read(&shared.layout, &shared.storage)?;
         let version = state.version;
         let found = over(shared, state, on_damage);
         // Rows that left the WAL meanwhile are in a newer commit; so is whatever made reading it fail.
-        if State::newest(&shared.layout)? != version {
+        if State::newest(&shared.layout, &shared.storage)? != version {
             continue;
         }
         if let Some((state, left_out)) = found? {
@@ -50,17 +50,16 @@ fn over(
     state: State,
     on_damage: OnDamage,
 ) -> Result<Option<(Arc<State>, Vec<LeftOut>)>> {
-    let layout = &shared.layout;
     let position = state.wal;
-    if files(layout)?.is_empty() {
+    if files(shared)?.is_empty() {
         return Ok(Some((Arc::new(state), Vec::new())));
     }
     // Once for how far it goes: mostly nothing has come since the last time.
-    let Some(found) = replay(layout, position, on_damage, |_, _| Ok(()))? else {
+    let Some(found) = replay(shared, position, on_damage, |_, _| Ok(()))? else {
         return Ok(None);
     };
     let left_out = found.skipped.iter().map(|(path, problem)| {
-        let file = path.strip_prefix(layout.root()).unwrap_or(path);
+        let file = path.strip_prefix(shared.layout.root()).unwrap_or(path);
         LeftOut {
             file: file.to_string_lossy().into_owned(),
             problem: problem.clone(),

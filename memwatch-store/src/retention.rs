@@ -192,11 +192,14 @@ fn apply(store: &Store, writer: &mut Writer, losses: &[Loss]) -> Result<Retained
     writer.publish(Vec::new())?;
     // Only what went: a file of which a crashed writer had not committed the row yet is for `verify` to name.
     let after = artifacts(&store.snapshot()?)?;
-    let staging = writer.staging();
     let gone: Vec<&String> = before.difference(&after).collect();
+    if !gone.is_empty() {
+        writer.confirm()?; // Another writer may have taken such a file anew.
+    }
+    let staging = writer.staging();
     for path in &gone {
         let path = staging.shared.layout.root().join(path);
-        staging.shared.disk.remove(&path)?;
+        staging.shared.storage.remove(&path)?;
     }
     Ok(Retained {
         version: staging.state.version,

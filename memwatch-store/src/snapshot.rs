@@ -49,7 +49,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`crate::Error::Damaged`] with the file when a byte is not what was written.
-    pub fn verify_segment(&self, segment: &Segment) -> Result<()> {
+    pub fn verify_segment(&self, segment: &Arc<Segment>) -> Result<()> {
         crate::segment::verify(&self.shared, segment)
     }
 

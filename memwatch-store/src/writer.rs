@@ -22,11 +22,11 @@ use memwatch_core::record::{Artifact, ArtifactKind, Identity};
 use sha2::{Digest, Sha256};
 
 use crate::layout::{Layout, SegmentPath, hex};
-use crate::lock::WriterLock;
 use crate::manifest::{Commit, FORMAT, SourceHash, SourceIdentity, State};
 use crate::row_sink::{RowSink, record_sink};
 use crate::schema::{Row, Run, Table};
 use crate::segment::{Place, unfinished};
+use crate::storage::WriterLock;
 use crate::wal::OnDamage;
 use crate::{Error, Result, Shared, marker, now};
 
@@ -56,7 +56,7 @@ pub struct Committed {
 /// It keeps at most about 100 MiB in memory; full buffers go to the disk before the commit, out of sight of readers.
 pub struct Writer {
     staging: Staging,
-    _lock: WriterLock,
+    lock: Box<dyn WriterLock>,
     input: u32,
     failed: bool,
     recovered: Recovered,
@@ -67,17 +67,21 @@ pub struct Writer {
 impl Writer {
     /// Takes the lock, cleans up, and takes over what a crashed writer had acknowledged.
     pub(crate) fn open(shared: Arc<Shared>, on_damage: OnDamage) -> Result<Writer> {
-        let lock = WriterLock::take(&shared.layout.lock(), now())?;
+        let (layout, storage) = (&shared.layout, &shared.storage);
+        let lock = storage.lock(&layout.lock(), &layout.marker(), now())?;
         // An older version would not know what this one writes.
-        let marker = marker::read(&shared.layout)?;
+        let marker = marker::read(layout, storage)?;
         if marker.format < FORMAT {
-            marker::write(&shared.layout, &shared.disk, &marker.created_by)?;
+            marker::write(layout, storage, &marker.created_by)?;
         }
-        let state = State::read(&shared.layout)?;
+        let mut state = State::read(layout, storage)?;
+        if lock.must_fence() {
+            state = fence(&shared, state, lock.as_ref())?;
+        }
         sweep::sweep(&shared, &state)?;
         let mut writer = Writer {
             staging: Staging::new(shared, state, Place::Disk),
-            _lock: lock,
+            lock,
             input: 0,
             failed: false,
             recovered: Recovered::default(),
@@ -131,9 +135,15 @@ impl Writer {
         if self.failed {
             return Err(Error::WriterFailed);
         }
+        self.failed = true; // Also when the step panics.
         let done = step(self);
         self.failed = done.is_err();
         done
+    }
+
+    /// Fails when another writer took over meanwhile.
+    pub(crate) fn confirm(&self) -> Result<()> {
+        self.lock.confirm()
     }
 
     pub(crate) fn staging(&mut self) -> &mut Staging {
@@ -155,15 +165,17 @@ impl Writer {
             return Ok(());
         }
         let shared = Arc::clone(&staging.shared);
-        let (layout, disk) = (&shared.layout, &shared.disk);
+        let (layout, storage) = (&shared.layout, &shared.storage);
+        // What follows shows in the folder: not to be done by one who was taken for dead.
+        self.lock.confirm()?;
         let mut folders = BTreeSet::new();
         for segment in &staging.pending {
             let path = layout.segment(&segment.path);
-            disk.rename(&unfinished(&shared, &segment.path), &path)?;
+            storage.rename(&unfinished(&shared, &segment.path), &path)?;
             folders.extend(path.parent().map(Path::to_path_buf));
         }
         for folder in &folders {
-            disk.sync_dir(folder)?;
+            storage.sync_dir(folder)?;
         }
         let removed: BTreeSet<SegmentPath> = staging.removed.iter().cloned().collect();
         let commit = Commit {
@@ -172,15 +184,16 @@ impl Writer {
             remove: removed.iter().cloned().collect(),
             sources,
             wal,
+            by: self.lock.id().map(str::to_owned),
             ..Commit::default()
         };
-        staging.state = staging.state.commit(layout, disk, commit)?;
+        staging.state = staging.state.commit(layout, storage, commit)?;
         staging.pending.clear();
         staging.removed.clear();
         // Out of the way of engines that read the folder; readers of older snapshots still find it. When this fails the next
         // writer does it.
         for path in &removed {
-            let _ = sweep::set_aside(disk, &layout.segment(path));
+            let _ = sweep::set_aside(storage, &layout.segment(path));
         }
         // One that lives for days would leave what it replaced to the next writer.
         if self.swept.elapsed() > sweep::GRACE {
@@ -200,14 +213,34 @@ impl Writer {
         let relative = Layout::artifact(&hash, extension(artifact.kind, content));
         let shared = &self.staging.shared;
         let path = shared.layout.root().join(&relative);
-        let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == content.len() as u64);
-        if !whole {
+        if shared.storage.size(&path)? != Some(content.len() as u64) {
             if let Some(folder) = path.parent() {
-                shared.disk.create_dir(folder)?;
+                shared.storage.create_dir(folder)?;
             }
-            shared.disk.write(&path, content, true)?;
+            shared.storage.write(&path, content, true)?;
         }
         Ok((hex(&hash), relative))
+    }
+}
+
+/// Takes the next number of the manifest, so that no commit of an owner before can follow on what this writer has seen. From here on that
+/// owner's commits fail, and what it wrote can be touched.
+fn fence(shared: &Shared, mut state: State, lock: &dyn WriterLock) -> Result<State> {
+    let (layout, storage) = (&shared.layout, &shared.storage);
+    loop {
+        let nothing = Commit {
+            at: now().to_string(),
+            by: lock.id().map(str::to_owned),
+            ..Commit::default()
+        };
+        match state.commit(layout, storage, nothing) {
+            // It was at work still, and was faster.
+            Err(Error::Conflict { .. }) => {
+                lock.confirm()?;
+                state = State::read(layout, storage)?;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -253,7 +286,14 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let shared = &self.staging.shared;
         for segment in &self.staging.pending {
-            let _ = shared.disk.remove(&unfinished(shared, &segment.path));
+            let removed = shared.storage.remove(&unfinished(shared, &segment.path));
+            // A network that does not answer is not asked again and again.
+            if removed.is_err() && shared.storage.is_remote() {
+                break;
+            }
+        }
+        if !self.failed {
+            self.lock.ended_clean();
         }
     }
 }

@@ -240,7 +240,7 @@ pub(crate) struct Outputs<'a> {
     day: Day,
     cut_bytes: u64,
     max_bytes: u64,
-    current: Option<SegmentWriter<'a>>,
+    current: Option<SegmentWriter>,
     done: Vec<Segment>,
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Commit {
     pub(crate) sources: Vec<SourceIdentity>,
     /// Rows of the WAL up to this sequence are in segments.
     pub(crate) wal: u64,
+    /// Who made it, where a lock has a name: a writer whose answer got lost on the way knows its own commit by it.
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +59,9 @@ struct CommitJson {
     /// Format 1 has no WAL.
     #[serde(default)]
     wal: u64,
+    /// Only on object storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -126,6 +131,7 @@ pub(crate) fn encode(commit: &Commit) -> Vec<u8> {
             })
             .collect(),
         wal: commit.wal,
+        by: commit.by.clone(),
     };
     let raw = serde_json::value::to_raw_value(&json).expect("strings and numbers");
     let crc32c = format!("{:08x}", crc32c::crc32c(raw.get().as_bytes()));
@@ -186,6 +192,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Commit> {
             .collect::<Result<_>>()?,
         sources: sources.collect::<Result<_>>()?,
         wal: json.wal,
+        by: json.by,
     })
 }
 
@@ -351,6 +358,7 @@ mod tests {
                 name: "in/é.log".into(),
             }],
             wal: 11,
+            by: Some("6550".to_owned()),
         }
     }
 

@@ -7,17 +7,15 @@ mod commit;
 mod segment;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use commit::{Commit, decode, encode};
 pub use segment::{Chunk, InstanceRows, Segment};
 
-use crate::disk::Disk;
 use crate::layout::Layout;
 use crate::schema::{TABLES, Table};
-use crate::writer::sweep::list;
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// The newest format of store and manifest that this version reads, and the one that it writes.
@@ -90,10 +88,10 @@ impl State {
     }
 
     /// What is live now.
-    pub(crate) fn read(layout: &Layout) -> Result<State> {
+    pub(crate) fn read(layout: &Layout, storage: &Storage) -> Result<State> {
         // Old commits may be removed while we read; the newest checkpoint then is another one.
         for _ in 0..16 {
-            if let Some(state) = State::try_read(layout)? {
+            if let Some(state) = State::try_read(layout, storage)? {
                 return Ok(state);
             }
         }
@@ -104,23 +102,17 @@ impl State {
         ))
     }
 
-    fn try_read(layout: &Layout) -> Result<Option<State>> {
-        let mut versions = Vec::new();
-        let dir = layout.manifest();
-        match fs::read_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(State::empty())),
-            Err(e) => return Err(Error::io(&dir, "list")(e)),
-            Ok(entries) => {
-                for entry in entries {
-                    let entry = entry.map_err(Error::io(&dir, "list"))?;
-                    versions.extend(entry.file_name().to_str().and_then(Layout::commit_version));
-                }
-            }
-        }
-        versions.sort_unstable();
+    fn try_read(layout: &Layout, storage: &Storage) -> Result<Option<State>> {
+        let versions = versions(layout, storage)?;
         let Some(newest) = versions.last().copied() else {
             return Ok(Some(State::empty()));
         };
+        // Whatever may follow the newest checkpoint, at once: over a network one by one takes long.
+        let from = newest.saturating_sub(newest % CHECKPOINT_EVERY);
+        let recent: Vec<u64> = versions.iter().copied().filter(|v| *v >= from).collect();
+        let paths: Vec<PathBuf> = recent.iter().map(|v| layout.commit(*v)).collect();
+        let mut recent: BTreeMap<u64, Option<Vec<u8>>> =
+            recent.into_iter().zip(storage.read_each(&paths)?).collect();
         // Backwards to the newest checkpoint, then forwards. What is older was being forgotten: a crash may have left some of it.
         let mut commits: Vec<Commit> = Vec::new();
         for version in versions.iter().rev() {
@@ -135,9 +127,12 @@ impl State {
                 ));
             }
             let path = layout.commit(*version);
-            let bytes = match fs::read(&path) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                read => read.map_err(Error::io(&path, "read"))?,
+            let bytes = match recent.remove(version) {
+                Some(bytes) => bytes,
+                None => storage.read(&path)?,
+            };
+            let Some(bytes) = bytes else {
+                return Ok(None);
             };
             let commit = decode(&path, &bytes)?;
             if commit.version != *version {
@@ -172,34 +167,45 @@ impl State {
     }
 
     /// The number of the newest commit; 0 without one.
-    pub(crate) fn newest(layout: &Layout) -> Result<u64> {
-        let names = list(&layout.manifest())?;
-        let versions = names
-            .iter()
-            .filter_map(|path| Layout::commit_version(path.file_name()?.to_str()?));
-        Ok(versions.max().unwrap_or(0))
+    pub(crate) fn newest(layout: &Layout, storage: &Storage) -> Result<u64> {
+        Ok(versions(layout, storage)?.last().copied().unwrap_or(0))
     }
 
     /// Makes the next commit durable; returns the state after it.
-    pub(crate) fn commit(&self, layout: &Layout, disk: &Disk, mut commit: Commit) -> Result<State> {
+    pub(crate) fn commit(
+        &self,
+        layout: &Layout,
+        storage: &Storage,
+        mut commit: Commit,
+    ) -> Result<State> {
         commit.version = self.version + 1;
         commit.wal = commit.wal.max(self.wal);
         let mut next = self.clone();
         next.apply(commit.clone());
         if commit.version.is_multiple_of(CHECKPOINT_EVERY) {
+            let by = commit.by.take();
             commit = next.checkpoint(commit.at);
+            commit.by = by;
         }
-        disk.create_dir(&layout.manifest())?;
-        disk.write_if_absent(&layout.commit(commit.version), &encode(&commit))?;
+        storage.create_dir(&layout.manifest())?;
+        storage.write_if_absent(&layout.commit(commit.version), &encode(&commit))?;
         Ok(next)
     }
 
     /// Makes a commit of all that is live, whatever the commits before it said.
-    pub(crate) fn commit_whole(&self, layout: &Layout, disk: &Disk, at: String) -> Result<()> {
+    pub(crate) fn commit_whole(
+        &self,
+        layout: &Layout,
+        storage: &Storage,
+        at: String,
+        by: Option<String>,
+    ) -> Result<()> {
         let mut next = self.clone();
         next.version += 1;
-        disk.create_dir(&layout.manifest())?;
-        disk.write_if_absent(&layout.commit(next.version), &encode(&next.checkpoint(at)))
+        let mut commit = next.checkpoint(at);
+        commit.by = by;
+        storage.create_dir(&layout.manifest())?;
+        storage.write_if_absent(&layout.commit(next.version), &encode(&commit))
     }
 
     /// All that is live, as the commit that leads to this state.
@@ -224,20 +230,35 @@ impl State {
                 })
                 .collect(),
             wal: self.wal,
+            by: None,
         }
     }
 }
 
+/// The numbers of the commits that are there, ascending.
+fn versions(layout: &Layout, storage: &Storage) -> Result<Vec<u64>> {
+    let mut versions: Vec<u64> = storage
+        .list(&layout.manifest())?
+        .iter()
+        .filter_map(|file| Layout::commit_version(file.path.file_name()?.to_str()?))
+        .collect();
+    versions.sort_unstable();
+    Ok(versions)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::storage::Folder;
 
     #[test]
     fn a_checkpoint_holds_what_all_commits_before_it_did() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
-        let disk = Disk::default();
-        let mut state = State::read(&layout).unwrap();
+        let folder: Storage = Arc::new(Folder::default());
+        let mut state = State::read(&layout, &folder).unwrap();
         for n in 1..=70u8 {
             let source = SourceIdentity {
                 hash: [n; 32],
@@ -247,8 +268,8 @@ mod tests {
                 sources: vec![source],
                 ..Commit::default()
             };
-            state = state.commit(&layout, &disk, commit).unwrap();
-            let read = State::read(&layout).unwrap();
+            state = state.commit(&layout, &folder, commit).unwrap();
+            let read = State::read(&layout, &folder).unwrap();
             assert_eq!(
                 (read.version, read.sources.len()),
                 (u64::from(n), usize::from(n))
@@ -257,8 +278,14 @@ mod tests {
         for version in 1..64 {
             fs::remove_file(layout.commit(version)).unwrap();
         }
-        assert_eq!(State::read(&layout).unwrap().sources, state.sources);
+        assert_eq!(
+            State::read(&layout, &folder).unwrap().sources,
+            state.sources
+        );
         fs::remove_file(layout.commit(66)).unwrap();
-        assert!(matches!(State::read(&layout), Err(Error::Damaged { .. })));
+        assert!(matches!(
+            State::read(&layout, &folder),
+            Err(Error::Damaged { .. })
+        ));
     }
 }

@@ -23,7 +23,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::catalog::Main;
-use super::files::SegmentFiles;
+use super::files::{Failure, SegmentFiles};
 use super::guard::{self, Question};
 use super::message::translate;
 use super::rows::{Deadline, Rows, Threads};
@@ -71,6 +71,8 @@ pub struct Engine {
     context: SessionContext,
     threads: Arc<Threads>,
     timeout: Duration,
+    /// What went wrong while a segment was read.
+    failure: Failure,
 }
 
 impl Engine {
@@ -93,8 +95,10 @@ impl Engine {
             .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(|e| sql_error(format!("cannot start threads: {e}")))?;
+        let failure = Failure::default();
         Ok(Engine {
-            context: context(snapshot, settings)?,
+            context: context(snapshot, settings, &failure)?,
+            failure,
             threads: Arc::new(Threads::new(runtime)),
             timeout: settings.timeout,
         })
@@ -116,6 +120,8 @@ impl Engine {
         let (batches_out, batches) = mpsc::channel();
         let ahead = Arc::new(Semaphore::new(AHEAD));
         let permits = Arc::clone(&ahead);
+        let failure = self.failure.clone();
+        drop(failure.take()); // Of a statement before.
         let task = self.threads.runtime().spawn(async move {
             let answer = async {
                 let read_only = SQLOptions::new()
@@ -139,7 +145,7 @@ impl Engine {
             };
             let failed = match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(translate(error)),
+                Ok(Err(error)) => Some(failure.take().unwrap_or_else(|| translate(error))),
                 Err(panic) => Some(sql_error(format!(
                     "the query engine failed: {}",
                     panic_message(panic.as_ref())
@@ -176,7 +182,7 @@ impl Engine {
     }
 }
 
-fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
+fn context(snapshot: &Snapshot, settings: &Settings, failure: &Failure) -> Result<SessionContext> {
     let mut config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -198,7 +204,7 @@ fn context(snapshot: &Snapshot, settings: &Settings) -> Result<SessionContext> {
         .with_memory_pool(Arc::new(pool))
         .build_arc()
         .map_err(translate)?;
-    let files = SegmentFiles::new(snapshot.shared.layout.root(), snapshot)
+    let files = SegmentFiles::new(snapshot.shared.layout.root(), snapshot, failure)
         .map_err(|e| sql_error(e.to_string()))?;
     let url = ObjectStoreUrl::parse(STORE_URL).map_err(translate)?;
     runtime.register_object_store(url.as_ref(), Arc::new(files));

@@ -1,15 +1,20 @@
-//! The bytes of a segment: a file, or held in memory.
+//! The bytes of a segment: a file, behind a network, or held in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use bytes::{Buf as _, Bytes};
+use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
+
+use super::Remote;
 
 /// The bytes of a segment.
 pub(crate) enum Content {
     /// A file on the disk.
     File(File),
+    /// On object storage.
+    Remote(Remote),
     /// Rows that are in no file yet.
     Held(Bytes),
 }
@@ -19,6 +24,7 @@ impl Content {
     pub(crate) fn size(&self) -> io::Result<u64> {
         match self {
             Content::File(file) => Ok(file.metadata()?.len()),
+            Content::Remote(remote) => Ok(remote.size()),
             Content::Held(bytes) => Ok(bytes.len() as u64),
         }
     }
@@ -30,6 +36,7 @@ impl Content {
                 file.seek(SeekFrom::Start(offset))?;
                 Ok(Box::new(file))
             }
+            Content::Remote(remote) => Ok(Box::new(remote.from(offset))),
             Content::Held(bytes) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
                 Ok(Box::new(bytes.slice(from.min(bytes.len())..).reader()))
@@ -50,6 +57,7 @@ impl ChunkReader for Content {
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
         Ok(match self {
             Content::File(file) => Box::new(file.get_read(start)?),
+            Content::Remote(remote) => Box::new(remote.from(start)),
             Content::Held(bytes) => Box::new(bytes.get_read(start)?),
         })
     }
@@ -57,6 +65,9 @@ impl ChunkReader for Content {
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         match self {
             Content::File(file) => file.get_bytes(start, length),
+            Content::Remote(remote) => remote
+                .bytes_through(start..start + length as u64)
+                .map_err(ParquetError::General),
             Content::Held(bytes) => bytes.get_bytes(start, length),
         }
     }

@@ -15,11 +15,15 @@ use crate::{Error, Result, Shared};
 /// Reads a segment of which nothing is known. What it says is taken as it is: checksums tell only what happens to it from now on.
 pub(crate) fn describe(shared: &Arc<Shared>, path: &SegmentPath) -> Result<Segment> {
     let place = shared.layout.segment(path);
-    let file = File::open(&place).map_err(Error::io(&place, "open"))?;
+    let mut content = if shared.storage.is_remote() {
+        let read = shared.storage.read(&place)?;
+        Content::Held(read.unwrap_or_default().into())
+    } else {
+        Content::File(File::open(&place).map_err(Error::io(&place, "open"))?)
+    };
     let metadata = ParquetMetaDataReader::new()
-        .parse_and_finish(&file)
+        .parse_and_finish(&content)
         .map_err(Error::parquet(&place))?;
-    let mut content = Content::File(file);
     let bytes = content.size().map_err(Error::io(&place, "read"))?;
     let mut chunks = Vec::new();
     let mut at = 0;

@@ -6,6 +6,7 @@ mod describe;
 mod encoding;
 mod instances;
 mod reader;
+mod remote;
 mod text;
 mod writer;
 
@@ -15,6 +16,7 @@ pub(crate) use describe::describe;
 pub(crate) use encoding::Effort;
 pub(crate) use instances::count_instances;
 pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, check_whole, verify};
+pub(crate) use remote::Remote;
 pub(crate) use text::TextColumn;
 pub(crate) use writer::{Place, SegmentWriter, unfinished};
 

@@ -13,12 +13,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::checksums::byte_range;
-use super::{ColumnChecksums, Content, ROWS_PER_PAGE};
+use super::{ColumnChecksums, Content, ROWS_PER_PAGE, Remote};
 use crate::cache::{Footer, Part};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
@@ -77,6 +78,11 @@ impl SegmentReader {
     /// Where the file lay when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The footer, with the checksums that it has.
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
     }
 
     /// What the file says of itself.
@@ -287,6 +293,10 @@ impl SegmentReader {
             columns.iter().copied().filter(|c| self.has_column(*c)),
         );
         let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), kept_start);
+        let remote = match &file {
+            Content::Remote(remote) => Some(remote.clone()),
+            _ => None,
+        };
         let inner = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_row_groups(groups)
             .with_projection(mask)
@@ -297,6 +307,7 @@ impl SegmentReader {
         Ok(SegmentBatches {
             path: self.path.clone(),
             inner,
+            remote,
         })
     }
 
@@ -306,32 +317,46 @@ impl SegmentReader {
         if self.segment.held.is_some() {
             return Ok(()); // It was never on a disk.
         }
+        let columns = columns.iter().copied().filter(|c| self.has_column(*c));
+        let parts = columns.map(|column| part(&self.footer, &self.segment, group, column));
+        if let Content::Remote(remote) = file {
+            let parts: Vec<(Part, Chunk)> = parts.collect();
+            return remote
+                .fetch_ahead(group, &parts)
+                .map_err(|e| e.with_gap(&self.segment));
+        }
         let (cache, path) = (&self.shared.cache, &self.segment.path);
-        for &column in columns.iter().filter(|c| self.has_column(**c)) {
-            if cache.is_verified(path, group, column) {
-                continue;
+        for (part, chunk) in parts {
+            if !cache.is_verified(path, part) {
+                check_chunk(&self.path, file, &chunk).map_err(|e| e.with_gap(&self.segment))?;
+                cache.keep_verified(path, part);
             }
-            let of_column = self.footer.columns.as_ref();
-            let (part, chunk) = match of_column.and_then(|known| known.get(group, column)) {
-                Some(crc32c) => {
-                    let all = self.segment.row_groups[group];
-                    let all = all.offset..all.offset + all.bytes;
-                    let bytes = byte_range(self.footer.metadata.row_group(group), column, all);
-                    let chunk = Chunk {
-                        offset: bytes.start,
-                        bytes: bytes.end - bytes.start,
-                        rows: 0,
-                        crc32c,
-                    };
-                    (Part::Column(group, column), chunk)
-                }
-                None => (Part::Group(group), self.segment.row_groups[group]),
-            };
-            check_chunk(&self.path, file, &chunk).map_err(|e| e.with_gap(&self.segment))?;
-            cache.keep_verified(path, part);
         }
         Ok(())
     }
+}
+
+/// What is compared before a column of a row group is read: the column, or the row group of a file that has no checksums of columns.
+pub(super) fn part(
+    footer: &Footer,
+    segment: &Segment,
+    group: usize,
+    column: usize,
+) -> (Part, Chunk) {
+    let whole = segment.row_groups[group];
+    let known = footer.columns.as_ref();
+    let Some(crc32c) = known.and_then(|known| known.get(group, column)) else {
+        return (Part::Group(group), whole);
+    };
+    let all = whole.offset..whole.offset + whole.bytes;
+    let bytes = byte_range(footer.metadata.row_group(group), column, all);
+    let chunk = Chunk {
+        offset: bytes.start,
+        bytes: bytes.end - bytes.start,
+        rows: 0,
+        crc32c,
+    };
+    (Part::Column(group, column), chunk)
 }
 
 /// Whether a page may hold an instant between two microseconds, both included.
@@ -387,6 +412,7 @@ fn intersection(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
 pub(crate) struct SegmentBatches {
     path: PathBuf,
     inner: ParquetRecordBatchReader,
+    remote: Option<Remote>,
 }
 
 impl Iterator for SegmentBatches {
@@ -394,15 +420,19 @@ impl Iterator for SegmentBatches {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.inner.next().map(|batch| {
-            batch.map_err(|e| {
-                Error::parquet(&self.path)(parquet::errors::ParquetError::External(Box::new(e)))
+            batch.map_err(|error| {
+                // What this crate said while the library read through it: on its way back only words are left.
+                let ours = self.remote.as_ref().and_then(Remote::take_error);
+                ours.unwrap_or_else(|| {
+                    Error::parquet(&self.path)(ParquetError::External(Box::new(error)))
+                })
             })
         })
     }
 }
 
 /// Reads the whole of a segment, once per process, and compares checksums.
-pub(crate) fn verify(shared: &Arc<Shared>, segment: &Segment) -> Result<()> {
+pub(crate) fn verify(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<()> {
     if segment.held.is_some() {
         return Ok(()); // It was never on a disk.
     }
@@ -419,7 +449,7 @@ pub(crate) fn verify(shared: &Arc<Shared>, segment: &Segment) -> Result<()> {
 }
 
 /// Reads the whole of a segment and compares the checksums of its row groups, its footer and the file.
-pub(crate) fn check_whole(shared: &Shared, segment: &Segment) -> Result<()> {
+pub(crate) fn check_whole(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<()> {
     let check = || {
         let (path, mut file) = open_file(shared, segment)?;
         check_length(&path, &file, segment)?;
@@ -429,7 +459,10 @@ pub(crate) fn check_whole(shared: &Shared, segment: &Segment) -> Result<()> {
                 let expected = format!("a row group or footer at byte {at}");
                 return Err(Error::damaged(&path, expected, chunk.offset.to_string()));
             }
-            check_chunk(&path, &mut file, chunk)?;
+            match &mut file {
+                Content::Remote(remote) => remote.check_anew(chunk)?,
+                file => check_chunk(&path, file, chunk)?,
+            }
             let len = usize::try_from(chunk.bytes).unwrap_or(usize::MAX);
             whole = crc32c::crc32c_combine(whole, chunk.crc32c, len);
             at += chunk.bytes;
@@ -448,10 +481,13 @@ pub(crate) fn check_whole(shared: &Shared, segment: &Segment) -> Result<()> {
 }
 
 /// Opens a segment where it lies: in its place, still unfinished (this writer's own), or replaced by a later commit.
-fn open_file(shared: &Shared, segment: &Segment) -> Result<(PathBuf, Content)> {
+fn open_file(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(PathBuf, Content)> {
     let path = shared.layout.segment(&segment.path);
     if let Some(bytes) = &segment.held {
         return Ok((path, Content::Held(bytes.clone())));
+    }
+    if shared.storage.is_remote() {
+        return Ok((path, Content::Remote(Remote::new(shared, segment))));
     }
     for suffix in ["", IN_PROGRESS, REPLACED] {
         let path = with_suffix(&path, suffix);
@@ -482,6 +518,9 @@ fn check_length(path: &Path, file: &Content, segment: &Segment) -> Result<()> {
 }
 
 fn check_chunk(path: &Path, file: &mut Content, chunk: &Chunk) -> Result<()> {
+    if let Content::Remote(remote) = file {
+        return remote.check(chunk);
+    }
     let mut left = chunk.bytes;
     let mut crc = 0;
     let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(128 * 1024)];

@@ -1,6 +1,5 @@
 //! Writes one segment under its unfinished name, and says what the manifest has to know of it.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -16,6 +15,7 @@ use super::{ColumnChecksums, Effort, ROWS_PER_GROUP, count_instances};
 use crate::layout::{Day, IN_PROGRESS, SegmentPath, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::schema::Table;
+use crate::storage::NewFile;
 use crate::{Error, Result, Shared};
 
 /// Where a segment is written.
@@ -28,8 +28,7 @@ pub(crate) enum Place {
 }
 
 /// A segment being written.
-pub(crate) struct SegmentWriter<'a> {
-    shared: &'a Shared,
+pub(crate) struct SegmentWriter {
     path: SegmentPath,
     file: PathBuf,
     writer: ArrowWriter<Checksummed>,
@@ -39,24 +38,24 @@ pub(crate) struct SegmentWriter<'a> {
     instances: Vec<InstanceRows>,
 }
 
-impl<'a> SegmentWriter<'a> {
+impl SegmentWriter {
     /// Begins a segment; its folder is made when it is missing.
     pub(crate) fn create(
-        shared: &'a Shared,
+        shared: &Shared,
         place: Place,
         effort: Effort,
         (table, day): (Table, Day),
         schema: SchemaRef,
-    ) -> Result<SegmentWriter<'a>> {
+    ) -> Result<SegmentWriter> {
         let path = SegmentPath::new(table, day);
         let file = unfinished(shared, &path);
         let sink = match place {
             Place::Memory => Sink::Memory(Vec::new()),
             Place::Disk => {
                 if let Some(folder) = file.parent() {
-                    shared.disk.create_dir(folder)?;
+                    shared.storage.create_dir(folder)?;
                 }
-                Sink::File(shared.disk.create(&file, false)?)
+                Sink::File(shared.storage.create(&file, false)?)
             }
         };
         let sink = Checksummed::new(sink);
@@ -68,7 +67,6 @@ impl<'a> SegmentWriter<'a> {
         let writer = ArrowWriter::try_new_with_options(sink, schema, options)
             .map_err(Error::parquet(&file))?;
         Ok(SegmentWriter {
-            shared,
             path,
             file,
             writer,
@@ -139,7 +137,7 @@ impl<'a> SegmentWriter<'a> {
         let held = match &mut sink.out {
             Sink::Memory(bytes) => Some(Bytes::from(std::mem::take(bytes))),
             Sink::File(file) => {
-                self.shared.disk.sync(file, &self.file)?;
+                file.sync()?;
                 None
             }
         };
@@ -166,7 +164,7 @@ pub(crate) fn unfinished(shared: &Shared, path: &SegmentPath) -> PathBuf {
 
 /// Where the bytes go.
 enum Sink {
-    File(File),
+    File(Box<dyn NewFile>),
     Memory(Vec<u8>),
 }
 

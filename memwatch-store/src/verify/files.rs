@@ -1,8 +1,6 @@
 //! Everything beside the segments: the marker, commits, files kept whole, and files that belong to nobody.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use arrow::array::AsArray as _;
@@ -15,28 +13,30 @@ use crate::layout::{IN_PROGRESS, Layout, REPLACED, hex, is_artifact};
 use crate::manifest::{State, decode};
 use crate::schema::Table;
 use crate::segment::TextColumn;
+use crate::storage::Listed;
 use crate::wal::{self, OnDamage, replay};
-use crate::writer::sweep::{list, unknown_segments};
-use crate::{Error, Instances, Result, Snapshot, Store};
+use crate::writer::sweep::unknown_segments;
+use crate::{Error, Instances, Result, Snapshot, Store, marker};
 
 /// The marker reads as it did when the store was opened.
 pub(super) fn check_marker(store: &Store) -> Result<()> {
-    Store::open(store.root()).map(|_| ())
+    marker::read(&store.shared.layout, &store.shared.storage).map(|_| ())
 }
 
 /// What is wrong with commits, also with those that no reader needs any more.
 pub(super) fn check_commits(store: &Store, bytes: &mut u64) -> Result<Vec<Error>> {
-    let layout = &store.shared.layout;
+    let (layout, storage) = (&store.shared.layout, &store.shared.storage);
     let mut wrong = Vec::new();
-    for path in list(&layout.manifest())? {
+    for Listed { path, .. } in storage.list(&layout.manifest())? {
         let name = path.file_name().and_then(|n| n.to_str());
         let Some(version) = name.and_then(Layout::commit_version) else {
             continue;
         };
-        let content = match fs::read(&path) {
+        let content = match storage.read(&path) {
             // A writer forgot it meanwhile.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            read => read.map_err(Error::io(&path, "read")),
+            Ok(None) => continue,
+            Ok(Some(content)) => Ok(content),
+            Err(error) => Err(error),
         };
         let commit = content.and_then(|content| {
             *bytes += content.len() as u64;
@@ -57,9 +57,9 @@ pub(super) fn check_commits(store: &Store, bytes: &mut u64) -> Result<Vec<Error>
 
 /// The WAL reads to its end.
 pub(super) fn check_wal(store: &Store, state: &State, into: &mut Verified) -> Result<()> {
-    let layout = &store.shared.layout;
+    let (layout, storage) = (&store.shared.layout, &store.shared.storage);
     let mut undecodable = None;
-    let read = replay(layout, state.wal, OnDamage::Fail, |path, payload| {
+    let read = replay(&store.shared, state.wal, OnDamage::Fail, |path, payload| {
         into.bytes += payload.len() as u64;
         if let Err(expected) = wal::decode(payload) {
             undecodable = Some(Error::damaged(path, expected, "something else in a frame"));
@@ -73,7 +73,7 @@ pub(super) fn check_wal(store: &Store, state: &State, into: &mut Verified) -> Re
         )),
         Ok(_) => {}
         // A writer has moved on.
-        Err(_) if State::newest(layout)? != state.version => return Ok(()),
+        Err(_) if State::newest(layout, storage)? != state.version => return Ok(()),
         Err(error) => into.find(store, error),
     }
     if let Some(error) = undecodable {
@@ -149,19 +149,11 @@ pub(super) fn check_artifacts(store: &Store, state: &State, into: &mut Verified)
     {
         return Ok(());
     }
-    for folder in list(&store.shared.layout.artifacts())? {
-        let two = folder
-            .file_name()
-            .and_then(|n| n.to_str())
-            .is_some_and(|n| n.len() == 2);
-        if !two || !folder.is_dir() {
-            continue;
-        }
-        for path in list(&folder)? {
-            let below = below(store, &path);
-            if is_artifact(&below) && !known.contains(&path) {
-                into.notes.push(format!("{below}: no row refers to it"));
-            }
+    let artifacts = store.shared.layout.artifacts();
+    for Listed { path, .. } in store.shared.storage.list_below(&artifacts)? {
+        let below = below(store, &path);
+        if is_artifact(&below) && !known.contains(&path) {
+            into.notes.push(format!("{below}: no row refers to it"));
         }
     }
     Ok(())
@@ -171,9 +163,16 @@ fn check_artifact(store: &Store, file: &NamedFile, bytes: &mut u64) -> Option<St
     if !is_artifact(&file.path) {
         return Some("expected a path below artifacts/, found another".to_owned());
     }
-    let content = match fs::read(store.root().join(&file.path)) {
+    let read = store.shared.storage.read(&store.root().join(&file.path));
+    let found = match read {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => Err("no file".to_owned()),
+        Err(Error::Io { source, .. }) => Err(source.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let content = match found {
         Ok(content) => content,
-        Err(e) => return Some(format!("expected {} bytes, found {e}", file.size_bytes)),
+        Err(found) => return Some(format!("expected {} bytes, found {found}", file.size_bytes)),
     };
     *bytes += content.len() as u64;
     let found = hex(&Sha256::digest(&content));
@@ -189,8 +188,8 @@ fn check_artifact(store: &Store, file: &NamedFile, bytes: &mut u64) -> Option<St
 
 /// Files of ours that no commit knows.
 pub(super) fn look_for_orphans(store: &Store, state: &State, into: &mut Verified) -> Result<()> {
-    let layout = &store.shared.layout;
-    for path in unknown_segments(layout, state)? {
+    let (layout, storage) = (&store.shared.layout, &store.shared.storage);
+    for Listed { path, .. } in unknown_segments(&store.shared, state)? {
         let below = below(store, &path);
         if below.ends_with(IN_PROGRESS) {
             into.notes
@@ -198,7 +197,7 @@ pub(super) fn look_for_orphans(store: &Store, state: &State, into: &mut Verified
         } else if below.ends_with(REPLACED) {
             into.notes
                 .push(format!("{below}: replaced, kept for readers of before"));
-        } else if State::read(layout)?.version == state.version {
+        } else if State::read(layout, storage)?.version == state.version {
             into.findings.push(Finding {
                 file: below,
                 problem: "expected a segment of some commit, found one of none: other engines \

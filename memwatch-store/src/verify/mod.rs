@@ -105,6 +105,7 @@ fn finding(root: &Path, error: Error) -> Finding {
             }
             let file = match &other {
                 Error::Io { path, .. }
+                | Error::ObjectStorage { path, .. }
                 | Error::Parquet { path, .. }
                 | Error::NewerFormat { path, .. } => below(path),
                 _ => String::new(),
@@ -132,7 +133,7 @@ impl Store {
         for error in files::check_commits(self, &mut verified.bytes)? {
             verified.find(self, error);
         }
-        let state = match State::read(&self.shared.layout) {
+        let state = match State::read(&self.shared.layout, &self.shared.storage) {
             Ok(state) => state,
             Err(error) => {
                 // Named already, unless it is about several files at once.

@@ -5,17 +5,15 @@
 //! file as it is. Rows that are there twice go when the days that hold them are merged, which follows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::layout::{Layout, SegmentPath, is_ours};
-use crate::lock::WriterLock;
 use crate::manifest::{Segment, State, decode};
 use crate::schema::Table;
 use crate::segment::describe;
-use crate::writer::sweep::list;
+use crate::storage::Listed;
 use crate::{Error, Result, Shared, now};
 
 /// What a rebuild could not take over.
@@ -30,20 +28,25 @@ pub(super) struct Rebuilt {
 /// Makes one commit of all segments that are there. The caller sets the damaged commits aside afterwards.
 pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
     let layout = &shared.layout;
-    let _lock = WriterLock::take(&layout.lock(), now())?;
+    let storage = &shared.storage;
+    let mut lock = storage.lock(&layout.lock(), &layout.marker(), now())?;
     let mut rebuilt = Rebuilt::default();
     let mut state = State::empty();
     let mut known: BTreeMap<SegmentPath, Segment> = BTreeMap::new();
-    for path in list(&layout.manifest())? {
+    for Listed { path, .. } in storage.list(&layout.manifest())? {
         let name = path.file_name().and_then(|n| n.to_str());
         let Some(version) = name.and_then(Layout::commit_version) else {
             continue;
         };
         state.version = state.version.max(version);
-        match fs::read(&path)
-            .map_err(Error::io(&path, "read"))
-            .and_then(|bytes| decode(&path, &bytes))
-        {
+        let content = match storage.read(&path) {
+            Ok(None) => continue,
+            Ok(Some(content)) => decode(&path, &content),
+            // A sector that does not read is damage; a network that does not answer is not.
+            Err(error @ Error::Io { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        match content {
             Ok(commit) => {
                 state.wal = state.wal.max(commit.wal);
                 let sources = commit.sources.into_iter();
@@ -54,7 +57,7 @@ pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
             Err(_) => rebuilt.commits.push(path),
         }
     }
-    for (path, place) in there(layout)? {
+    for (path, place) in there(shared)? {
         let segment =
             match known.remove(&path) {
                 Some(segment) => Ok(segment),
@@ -68,27 +71,25 @@ pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
             Err(error) => rebuilt.files.push((place, error)),
         }
     }
-    state.commit_whole(layout, &shared.disk, now().to_string())?;
+    let by = lock.id().map(str::to_owned);
+    state.commit_whole(layout, storage, now().to_string(), by)?;
+    lock.ended_clean();
     Ok(rebuilt)
 }
 
 /// The files that are named as segments.
-fn there(layout: &Layout) -> Result<BTreeSet<(SegmentPath, PathBuf)>> {
+fn there(shared: &Shared) -> Result<BTreeSet<(SegmentPath, PathBuf)>> {
+    let layout = &shared.layout;
     let mut found = BTreeSet::new();
     for table in Table::all() {
-        for folder in list(&layout.table(table))? {
-            if !folder.is_dir() {
-                continue;
-            }
-            for place in list(&folder)? {
-                let name = place.file_name().and_then(|n| n.to_str());
-                let below = place.strip_prefix(layout.root()).unwrap_or(&place);
-                let below = below.to_string_lossy().replace('\\', "/");
-                if name.is_some_and(is_ours)
-                    && let Some(path) = SegmentPath::parse(&below)
-                {
-                    found.insert((path, place));
-                }
+        for Listed { path: place, .. } in shared.storage.list_below(&layout.table(table))? {
+            let name = place.file_name().and_then(|n| n.to_str());
+            let below = place.strip_prefix(layout.root()).unwrap_or(&place);
+            let below = below.to_string_lossy().replace('\\', "/");
+            if name.is_some_and(is_ours)
+                && let Some(path) = SegmentPath::parse(&below)
+            {
+                found.insert((path, place));
             }
         }
     }

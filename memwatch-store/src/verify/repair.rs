@@ -68,10 +68,8 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
         } else if finding.file.starts_with("manifest/") {
             // Older than the checkpoint from which everything was read: nobody needs it.
             finding.set_aside = set_aside(store, &finding.file)?;
-            store
-                .shared
-                .disk
-                .remove(&store.root().join(&finding.file))?;
+            let path = store.root().join(&finding.file);
+            store.shared.storage.remove(&path)?;
         } else if is_artifact(&finding.file) {
             finding.set_aside = set_aside(store, &finding.file)?;
             lost_files.push(finding.file.clone());
@@ -83,34 +81,34 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
         writer.publish(Vec::new())
     })?;
     for file in &lost_files {
-        store.shared.disk.remove(&store.root().join(file))?;
+        store.shared.storage.remove(&store.root().join(file))?;
     }
     Ok(())
 }
 
 fn manifest_is_damaged(store: &Store) -> bool {
     matches!(
-        State::read(&store.shared.layout),
+        State::read(&store.shared.layout, &store.shared.storage),
         Err(Error::Damaged { .. })
     )
 }
 
 /// Takes commits that do not read, and files that are no segments, out of the way.
 fn set_aside_commits(store: &Store, verified: &mut Verified, rebuilt: Rebuilt) -> Result<()> {
-    let disk = &store.shared.disk;
+    let storage = &store.shared.storage;
     for path in &rebuilt.commits {
         let below = finding(store.root(), Error::damaged(path, "", "")).file;
         let aside = set_aside(store, &below)?;
         for finding in verified.findings.iter_mut().filter(|f| f.file == below) {
             finding.set_aside.clone_from(&aside);
         }
-        disk.remove(path)?;
+        storage.remove(path)?;
     }
     for (path, error) in rebuilt.files {
         let mut finding = finding(store.root(), error);
         finding.file = self::finding(store.root(), Error::damaged(&path, "", "")).file;
         finding.set_aside = set_aside(store, &finding.file)?;
-        disk.remove(&path)?;
+        storage.remove(&path)?;
         verified.findings.push(finding);
     }
     Ok(())
@@ -124,19 +122,19 @@ fn remove_duplicates(store: &Store) -> Result<()> {
 /// A second name in `quarantine/` for a file; `None` when there is no file.
 fn set_aside(store: &Store, file: &str) -> Result<Option<String>> {
     let from = store.root().join(file);
-    if !from.exists() {
+    let storage = &store.shared.storage;
+    if storage.size(&from)?.is_none() {
         return Ok(None);
     }
-    let disk = &store.shared.disk;
     let aside = format!("quarantine/{}", file.replace('/', "-"));
     let to = store.root().join(&aside);
     if let Some(folder) = to.parent() {
-        disk.create_dir(folder)?;
+        storage.create_dir(folder)?;
     }
-    if !to.exists() {
-        disk.link(&from, &to)?;
+    if storage.size(&to)?.is_none() {
+        storage.link(&from, &to)?;
     }
-    disk.sync_dir(to.parent().unwrap_or(Path::new(".")))?;
+    storage.sync_dir(to.parent().unwrap_or(Path::new(".")))?;
     Ok(Some(aside))
 }
 

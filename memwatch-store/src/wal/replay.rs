@@ -1,13 +1,11 @@
 //! Reads frames back, and tells what was never whole from what is damaged.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::frame::{FILE_HEADER, FRAME_HEADER, Header, Kind, VERSION, file_version};
 use crate::layout::Layout;
-use crate::writer::sweep::list;
-use crate::{Error, Result};
+use crate::{Error, Result, Shared};
 
 /// What a frame that does not read does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +32,14 @@ pub(crate) struct Replayed {
 }
 
 /// The files of the WAL with the sequence of their first frame, in order.
-pub(crate) fn files(layout: &Layout) -> Result<Vec<(u64, PathBuf)>> {
-    let mut found: Vec<(u64, PathBuf)> = list(&layout.wal())?
+pub(crate) fn files(shared: &Shared) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found: Vec<(u64, PathBuf)> = shared
+        .storage
+        .list(&shared.layout.wal())?
         .into_iter()
-        .filter_map(|path| {
-            let first = Layout::wal_first(path.file_name()?.to_str()?)?;
-            Some((first, path))
+        .filter_map(|file| {
+            let first = Layout::wal_first(file.path.file_name()?.to_str()?)?;
+            Some((first, file.path))
         })
         .collect();
     found.sort();
@@ -49,12 +49,12 @@ pub(crate) fn files(layout: &Layout) -> Result<Vec<(u64, PathBuf)>> {
 /// Gives the payloads of all frames after `position` to `take`, in order. `None` when a file vanished meanwhile: a writer has committed
 /// its rows, and the manifest has to be read anew.
 pub(crate) fn replay(
-    layout: &Layout,
+    shared: &Shared,
     position: u64,
     on_damage: OnDamage,
     mut take: impl FnMut(&Path, &[u8]) -> Result<()>,
 ) -> Result<Option<Replayed>> {
-    let files = files(layout)?;
+    let files = files(shared)?;
     let mut found = Replayed {
         last: position,
         ..Replayed::default()
@@ -69,15 +69,10 @@ pub(crate) fn replay(
             let problem = format!("frames {} to {}", found.last + 1, first - 1);
             damage(&mut found, path, on_damage, problem, "none")?;
         }
-        let file = match File::open(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(Error::io(path, "open"))?,
+        let Some(from) = shared.storage.reader(path)? else {
+            return Ok(None);
         };
-        let mut frames = Frames {
-            path,
-            from: Box::new(BufReader::with_capacity(256 * 1024, file)),
-            at: 0,
-        };
+        let mut frames = Frames { path, from, at: 0 };
         one_file(
             &mut frames,
             (*first, next),

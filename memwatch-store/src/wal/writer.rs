@@ -1,20 +1,19 @@
 //! Appends frames; syncs; deletes files that a commit made needless.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::frame::{Kind, file_header, frame};
 use super::replay::files;
 use super::rows::encode;
 use crate::buffer::Columns;
+use crate::storage::NewFile;
 use crate::{Result, Shared};
 
 /// The end of the WAL. Only the holder of the writer's lock may have one.
 pub(crate) struct WalWriter {
     shared: Arc<Shared>,
     /// Begun with the first frame.
-    file: Option<(File, PathBuf)>,
+    file: Option<Box<dyn NewFile>>,
     /// The sequence of the next frame.
     next: u64,
 }
@@ -37,21 +36,21 @@ impl WalWriter {
     /// Appends rows of one table; not durable yet.
     pub(crate) fn append(&mut self, rows: &Columns) -> Result<()> {
         let bytes = frame(Kind::Rows, self.next, &encode(rows));
-        let disk = &self.shared.disk;
-        let (file, path) = match &mut self.file {
+        let storage = &self.shared.storage;
+        let file = match &mut self.file {
             Some(file) => file,
             none => {
                 let path = self.shared.layout.wal_file(self.next);
-                disk.create_dir(&self.shared.layout.wal())?;
-                let mut file = disk.create(&path, false)?;
-                disk.append(&mut file, &path, &file_header())?;
+                storage.create_dir(&self.shared.layout.wal())?;
+                let mut file = storage.create(&path, false)?;
+                file.append(&file_header())?;
                 // With its name durable, what follows needs only the file synced.
-                disk.sync(&file, &path)?;
-                disk.sync_dir(&self.shared.layout.wal())?;
-                none.insert((file, path))
+                file.sync()?;
+                storage.sync_dir(&self.shared.layout.wal())?;
+                none.insert(file)
             }
         };
-        disk.append(file, path, &bytes)?;
+        file.append(&bytes)?;
         self.next += 1;
         Ok(())
     }
@@ -59,12 +58,10 @@ impl WalWriter {
     /// Makes all frames durable. After a failure nobody knows which are: the file is not to be used any more.
     pub(crate) fn sync(&mut self) -> Result<()> {
         let last = self.last();
-        if let Some((file, path)) = &mut self.file {
-            self.shared.disk.sync(file, path)?;
+        if let Some(file) = &mut self.file {
+            file.sync()?;
             // Not synced: it is a help, and no promise.
-            self.shared
-                .disk
-                .append(file, path, &frame(Kind::Mark, last, &[]))?;
+            file.append(&frame(Kind::Mark, last, &[]))?;
         }
         Ok(())
     }
@@ -77,9 +74,9 @@ impl WalWriter {
 
 /// Deletes the files whose frames are all in segments: those that begin at or before `position`, and of which the manifest says so.
 pub(crate) fn remove_upto(shared: &Shared, position: u64) -> Result<()> {
-    for (first, path) in files(&shared.layout)? {
+    for (first, path) in files(shared)? {
         if first <= position {
-            shared.disk.remove(&path)?;
+            shared.storage.remove(&path)?;
         }
     }
     Ok(())

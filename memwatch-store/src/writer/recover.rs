@@ -1,6 +1,5 @@
 //! Rows of the WAL into segments: after a crash, and at every flush of an appender, which is the same.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,23 +24,15 @@ impl Staging {
     /// Adds the rows of the WAL that are in no segment. `None` when files vanished meanwhile.
     pub(crate) fn replay(&mut self, on_damage: OnDamage) -> Result<Option<Replayed>> {
         let shared = Arc::clone(&self.shared);
-        replay(
-            &shared.layout,
-            self.state.wal,
-            on_damage,
-            |path, payload| {
-                let rows = decode(payload).map_err(|expected| {
-                    Error::damaged(path, expected, "something else in a frame")
-                })?;
-                let table = rows.table;
-                self.buffers[table.index()]
-                    .extend(&rows, 0)
-                    .map_err(|expected| {
-                        Error::damaged(path, expected, "something else in a frame")
-                    })?;
-                self.flush_full(table)
-            },
-        )
+        replay(&shared, self.state.wal, on_damage, |path, payload| {
+            let rows = decode(payload)
+                .map_err(|expected| Error::damaged(path, expected, "something else in a frame"))?;
+            let table = rows.table;
+            self.buffers[table.index()]
+                .extend(&rows, 0)
+                .map_err(|expected| Error::damaged(path, expected, "something else in a frame"))?;
+            self.flush_full(table)
+        })
     }
 }
 
@@ -117,18 +108,18 @@ pub(crate) fn set_aside(shared: &Shared, path: &Path) -> Result<Option<String>> 
         return Ok(None);
     };
     let folder = shared.layout.quarantine();
-    shared.disk.create_dir(&folder)?;
+    shared.storage.create_dir(&folder)?;
     // The same number may have been set aside before.
     let mut to = folder.join(format!("wal-{name}"));
     for n in 2.. {
-        if !to.exists() {
+        if shared.storage.size(&to)?.is_none() {
             break;
         }
         to = with_suffix(&folder.join(format!("wal-{name}")), &format!(".{n}"));
     }
-    if fs::metadata(path).is_ok() {
-        shared.disk.link(path, &to)?;
-        shared.disk.sync_dir(&folder)?;
+    if shared.storage.size(path)?.is_some() {
+        shared.storage.link(path, &to)?;
+        shared.storage.sync_dir(&folder)?;
     }
     let below = to.strip_prefix(shared.layout.root()).unwrap_or(&to);
     Ok(Some(below.to_string_lossy().into_owned()))

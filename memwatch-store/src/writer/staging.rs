@@ -87,7 +87,7 @@ impl Staging {
         self.pending.remove(at);
         match self.place {
             Place::Memory => Ok(()),
-            Place::Disk => self.shared.disk.remove(&unfinished(&self.shared, path)),
+            Place::Disk => self.shared.storage.remove(&unfinished(&self.shared, path)),
         }
     }
 

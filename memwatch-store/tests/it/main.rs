@@ -16,6 +16,8 @@ mod ingest;
 mod query;
 mod round_trip;
 mod rows;
+#[cfg(feature = "s3")]
+mod s3;
 mod series;
 #[cfg(feature = "sql")]
 mod sql;
