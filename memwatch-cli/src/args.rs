@@ -66,12 +66,12 @@ pub enum Command {
 /// Where the data is.
 #[derive(Debug, Args)]
 pub struct DataArgs {
-    /// Folder of the store
+    /// Folder of the store, or s3://bucket/prefix (with AWS_* variables: docs/object-storage.md)
     #[arg(
         long = "data",
         env = "MEMWATCH_DATA",
         default_value = "data",
-        value_name = "DIR",
+        value_name = "DIR|URL",
         hide_env_values = true
     )]
     dir: PathBuf,

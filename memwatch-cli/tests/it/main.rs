@@ -11,6 +11,8 @@ mod export;
 mod info;
 mod ingest;
 mod notifications;
+#[cfg(feature = "s3")]
+mod object_storage;
 mod query;
 mod recorder;
 mod recording;
@@ -39,11 +41,22 @@ pub(crate) fn memwatch(folder: &Path, args: &[&str]) -> Run {
 
 /// The same with something on standard input.
 pub(crate) fn memwatch_reading(folder: &Path, args: &[&str], stdin: &[u8]) -> Run {
+    memwatch_with(folder, args, stdin, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn memwatch_with(
+    folder: &Path,
+    args: &[&str],
+    stdin: &[u8],
+    variables: &[(&str, &str)],
+) -> Run {
     use std::io::Write as _;
     let mut child = Command::new(env!("CARGO_BIN_EXE_memwatch"))
         .args(args)
         .current_dir(folder)
         .env_remove("MEMWATCH_DATA")
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
