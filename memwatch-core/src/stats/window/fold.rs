@@ -82,7 +82,7 @@ pub trait Fold: Copy {
     }
 
     /// The parts of the rows up to each of some, and of the rows from each of some others on, which are as many. Two ways in one loop,
-    /// since each waits for its last sum. `NEAR`: times are within [`NEAR_NS`](super::rows::NEAR_NS) of the origins.
+    /// since each waits for its last sum. `NEAR`: times are within `NEAR_NS` of the origins.
     #[inline]
     fn scan<const NEAR: bool>(ahead: &mut Scan<'_, Self::Part>, behind: &mut Scan<'_, Self::Part>) {
         let n = ahead.parts.len();
