@@ -61,14 +61,9 @@ impl Folder {
 /// What is there, or nothing.
 fn found<T>(done: io::Result<T>, path: &Path, action: &'static str) -> Result<Option<T>> {
     match done {
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) && !path.exists() =>
-        {
-            Ok(None)
-        }
+        // What was not there a moment ago may be by now: not to be looked at again.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory && !path.exists() => Ok(None),
         done => done.map(Some).map_err(Error::io(path, action)),
     }
 }
