@@ -5,7 +5,7 @@ use memwatch_core::backtest::{Addressed, Backtest, find};
 use memwatch_core::series::SeriesReader;
 
 use super::replay::Replay;
-use super::{budget, check, notify, report, say};
+use super::{budget, check, new_file, notify, report, say};
 use crate::args::{BacktestArgs, BacktestFormat};
 use crate::exit::Answer;
 use crate::render::backtest::Shown;
@@ -61,7 +61,7 @@ pub fn run(args: &BacktestArgs, out: &mut Output) -> anyhow::Result<Answer> {
     }
     let (limits, cannot) = budget::of_backtest(args, &outcome);
     if let Some(path) = &args.junit {
-        report::replace(path, junit::of_backtest(&shown, &limits).as_bytes())?;
+        new_file::write(path, junit::of_backtest(&shown, &limits).as_bytes())?;
     }
     if !outcome.evaluated_anything() {
         bail!(

@@ -4,7 +4,7 @@ use anyhow::bail;
 use memwatch_core::backtest::Diff;
 
 use super::replay::Replay;
-use super::{budget, check, notify, report, say};
+use super::{budget, check, new_file, notify, say};
 use crate::args::{DiffArgs, DiffFormat};
 use crate::exit::Answer;
 use crate::render::diff::Compared;
@@ -46,7 +46,7 @@ pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Answer> {
         DiffFormat::Json => diff_json::document(out, &shown)?,
     }
     if let Some(path) = &args.junit {
-        report::replace(path, junit::of_diff(&shown).as_bytes())?;
+        new_file::write(path, junit::of_diff(&shown).as_bytes())?;
     }
     if !new.evaluated_anything() {
         bail!(

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod export;
 pub mod info;
 pub mod ingest;
+pub mod new_file;
 pub mod notify;
 pub mod promql;
 pub mod query;

@@ -1,13 +1,12 @@
 //! What a run found, drawn: `--report FILE`, one HTML file, and the timeline in text.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
 use memwatch_core::backtest::Outcome;
 use memwatch_core::report::{Page, Pages};
 use memwatch_core::rule::RuleFile;
 
+use super::new_file;
 use super::replay::Replay;
 use super::say;
 use crate::render::backtest::Shown;
@@ -40,7 +39,7 @@ pub fn write_tuning(path: &Path, shown: &tune::Shown<'_>) -> anyhow::Result<()> 
 }
 
 fn keep(path: &Path, document: &str) -> anyhow::Result<()> {
-    replace(path, document.as_bytes())?;
+    new_file::write(path, document.as_bytes())?;
     say(&format!(
         "wrote {} ({})",
         path.display(),
@@ -68,29 +67,6 @@ pub fn timeline(
         .read(&replay.snapshot.series())?;
     pages.sort_by_key(|page| wanted.iter().position(|w| **w == *page.service));
     Ok(pages)
-}
-
-/// Writes a file whole or not at all: another name first, then the right one.
-pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let cannot = || format!("{}: cannot write", path.display());
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let unfinished = tempfile::Builder::new()
-        .prefix(".memwatch-")
-        .tempfile_in(folder)
-        .with_context(cannot)?;
-    fs::write(unfinished.path(), content).with_context(cannot)?;
-    #[cfg(unix)]
-    {
-        // A temporary file is its owner's alone; a report is as readable as any new file.
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o644))
-            .with_context(cannot)?;
-    }
-    unfinished.persist(path).with_context(cannot)?;
-    Ok(())
 }
 
 /// The command line as somebody would type it again, without where its output went.

@@ -4,12 +4,11 @@ mod openmetrics;
 mod promtool;
 mod table;
 
-use std::fs;
-use std::path::Path;
+use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 
-use super::recording;
+use super::{new_file, recording};
 use crate::args::ExportArgs;
 use crate::exit::Answer;
 use crate::render::Output;
@@ -31,38 +30,13 @@ pub fn run(args: &ExportArgs, out: &mut Output) -> anyhow::Result<Answer> {
         None => openmetrics::write(args, &snapshot, to),
     };
     match &args.out {
-        Some(path) => into_file(path, write)?,
+        Some(path) => new_file::write_with(path, |file| {
+            let mut to = Output::file(file);
+            write(&mut to)?;
+            to.flush()
+                .with_context(|| format!("{}: cannot write", path.display()))
+        })?,
         None => write(out)?,
     }
     Ok(Answer::Done)
-}
-
-/// Writes a file whole or not at all: another name first, then the right one.
-fn into_file(
-    path: &Path,
-    write: impl FnOnce(&mut Output) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let cannot = || format!("{}: cannot write", path.display());
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let unfinished = tempfile::Builder::new()
-        .prefix(".memwatch-")
-        .tempfile_in(folder)
-        .with_context(cannot)?;
-    let mut to = Output::file(unfinished.reopen().with_context(cannot)?);
-    write(&mut to)?;
-    to.flush().with_context(cannot)?;
-    drop(to);
-    #[cfg(unix)]
-    {
-        // A temporary file is its owner's alone; an export is as readable as any new file.
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o644))
-            .with_context(cannot)?;
-    }
-    unfinished.persist(path).with_context(cannot)?;
-    Ok(())
 }

@@ -11,7 +11,7 @@ use memwatch_core::rule::RuleFile;
 
 use crate::args::ExportArgs;
 use crate::commands::replay::Replay;
-use crate::commands::{check, report, say};
+use crate::commands::{check, new_file, say};
 use crate::exit::Answer;
 use crate::render::{Output, clean, grouped};
 
@@ -47,8 +47,8 @@ pub fn run(args: &ExportArgs, id: &str, out: &mut Output) -> anyhow::Result<Answ
         .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
     let rules = folder.join(format!("{name}.rules.yml"));
     let test = folder.join(format!("{name}.test.yml"));
-    report::replace(&rules, case.rules.as_bytes())?;
-    report::replace(&test, case.test(&format!("{name}.rules.yml")).as_bytes())?;
+    new_file::write(&rules, case.rules.as_bytes())?;
+    new_file::write(&test, case.test(&format!("{name}.rules.yml")).as_bytes())?;
     for line in [
         clean(&case.title, false).into_owned(),
         format!(
