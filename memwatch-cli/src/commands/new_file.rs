@@ -14,7 +14,7 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     })
 }
 
-/// As [`write`], a piece at a time. Nothing is left when `write` fails.
+/// As [`write()`], a piece at a time. Nothing is left when `write` fails.
 pub fn write_with(
     path: &Path,
     write: impl FnOnce(File) -> anyhow::Result<()>,
