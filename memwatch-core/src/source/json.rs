@@ -6,10 +6,15 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 
 /// A string, borrowed where it has no escapes.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// A string that stands in the input as it is.
+    pub(crate) fn borrowed(text: &'a str) -> Self {
+        Text(Cow::Borrowed(text))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,7 +40,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// A whole number from 0 to 2^63-1.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Whole {
@@ -58,7 +63,7 @@ impl<'de> Deserialize<'de> for Whole {
 }
 
 /// A whole number from 0 to 2^64-1; what is above 2^63-1 becomes 2^63-1, which stands for "none".
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Capped(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Capped {
@@ -78,7 +83,7 @@ impl<'de> Deserialize<'de> for Capped {
 }
 
 /// GOGC: percent, or -1 (also written 2^64-1) for off.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Gogc(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Gogc {

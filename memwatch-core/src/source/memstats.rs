@@ -8,50 +8,50 @@ use crate::source::json::{Capped, Whole};
 use crate::{Bytes, Nanos};
 
 /// Mirror of the Go struct. Keys that are missing are `None`; others are ignored.
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct MemStats<'a> {
-    alloc: Option<Whole>,
-    total_alloc: Option<Whole>,
-    sys: Option<Whole>,
-    lookups: Option<Whole>,
-    mallocs: Option<Whole>,
-    frees: Option<Whole>,
-    heap_alloc: Option<Whole>,
-    heap_sys: Option<Whole>,
-    heap_idle: Option<Whole>,
-    heap_inuse: Option<Whole>,
-    heap_released: Option<Whole>,
-    heap_objects: Option<Whole>,
-    stack_inuse: Option<Whole>,
-    stack_sys: Option<Whole>,
+    pub(super) alloc: Option<Whole>,
+    pub(super) total_alloc: Option<Whole>,
+    pub(super) sys: Option<Whole>,
+    pub(super) lookups: Option<Whole>,
+    pub(super) mallocs: Option<Whole>,
+    pub(super) frees: Option<Whole>,
+    pub(super) heap_alloc: Option<Whole>,
+    pub(super) heap_sys: Option<Whole>,
+    pub(super) heap_idle: Option<Whole>,
+    pub(super) heap_inuse: Option<Whole>,
+    pub(super) heap_released: Option<Whole>,
+    pub(super) heap_objects: Option<Whole>,
+    pub(super) stack_inuse: Option<Whole>,
+    pub(super) stack_sys: Option<Whole>,
     #[serde(rename = "MSpanInuse")]
-    mspan_inuse: Option<Whole>,
+    pub(super) mspan_inuse: Option<Whole>,
     #[serde(rename = "MSpanSys")]
-    mspan_sys: Option<Whole>,
+    pub(super) mspan_sys: Option<Whole>,
     #[serde(rename = "MCacheInuse")]
-    mcache_inuse: Option<Whole>,
+    pub(super) mcache_inuse: Option<Whole>,
     #[serde(rename = "MCacheSys")]
-    mcache_sys: Option<Whole>,
-    buck_hash_sys: Option<Whole>,
+    pub(super) mcache_sys: Option<Whole>,
+    pub(super) buck_hash_sys: Option<Whole>,
     #[serde(rename = "GCSys")]
-    gc_sys: Option<Whole>,
-    other_sys: Option<Whole>,
+    pub(super) gc_sys: Option<Whole>,
+    pub(super) other_sys: Option<Whole>,
     #[serde(rename = "NextGC")]
-    next_gc: Option<Capped>,
+    pub(super) next_gc: Option<Capped>,
     #[serde(rename = "LastGC")]
-    last_gc: Option<Whole>,
-    pause_total_ns: Option<Whole>,
+    pub(super) last_gc: Option<Whole>,
+    pub(super) pause_total_ns: Option<Whole>,
     #[serde(rename = "NumGC")]
-    num_gc: Option<Whole>,
+    pub(super) num_gc: Option<Whole>,
     #[serde(rename = "NumForcedGC")]
-    num_forced_gc: Option<Whole>,
+    pub(super) num_forced_gc: Option<Whole>,
     #[serde(rename = "GCCPUFraction")]
-    gc_cpu_fraction: Option<f64>,
+    pub(super) gc_cpu_fraction: Option<f64>,
     #[serde(rename = "EnableGC")]
-    enable_gc: Option<bool>,
+    pub(super) enable_gc: Option<bool>,
     #[serde(rename = "DebugGC")]
-    debug_gc: Option<bool>,
+    pub(super) debug_gc: Option<bool>,
     /// The three arrays, which only some readers want, are left as text.
     #[serde(borrow)]
     pub(crate) pause_ns: Option<&'a RawValue>,

@@ -6,11 +6,12 @@ use hashbrown::HashMap;
 use serde::Deserialize;
 
 use super::intern::{Identities, Strings};
-use super::json::{Capped, Fault, Gogc, Text, Whole};
+use super::json::{Fault, Text, Whole};
 use super::json_head::{JsonFormat, json_format};
 use super::line::Lines;
-use super::memstats::{Counters, MemStats};
+use super::memstats::Counters;
 use super::output::Output;
+use super::samples_line::{JsonLine, JsonLines};
 use super::{Context, Source};
 use crate::record::{GcPause, Identity, MemorySample, PauseKind, PauseOrigin, RecordSink};
 use crate::{Bytes, Nanos, Result, Timestamp};
@@ -50,37 +51,6 @@ impl Source for SamplesNdjson {
     }
 }
 
-#[derive(Deserialize)]
-struct JsonLine<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    format: Option<Text<'a>>,
-    ts: Option<Whole>,
-    #[serde(borrow)]
-    service: Option<Text<'a>>,
-    #[serde(borrow)]
-    instance: Option<Text<'a>>,
-    #[serde(borrow)]
-    version: Option<Text<'a>>,
-    #[serde(borrow)]
-    go: Option<Text<'a>>,
-    proc: Option<Whole>,
-    uptime_ns: Option<Whole>,
-    read_ns: Option<Whole>,
-    goroutines: Option<Whole>,
-    gogc: Option<Gogc>,
-    memlimit: Option<Capped>,
-    rss: Option<Whole>,
-    cpu_user_us: Option<Whole>,
-    cpu_sys_us: Option<Whole>,
-    reqs: Option<Whole>,
-    #[serde(borrow)]
-    memstats: Option<MemStats<'a>>,
-    pauses: Option<Vec<(Whole, Whole)>>,
-    pauses_dropped: Option<Whole>,
-}
-
 /// What a meta line says of the lines after it.
 #[derive(Default)]
 struct Meta {
@@ -93,6 +63,7 @@ struct Meta {
 
 #[derive(Default)]
 struct Reader {
+    lines: JsonLines,
     meta: Meta,
     identities: Identities,
     strings: Strings,
@@ -104,7 +75,7 @@ impl Reader {
         if text.trim_ascii().is_empty() {
             return Ok(());
         }
-        let line: JsonLine<'_> = match serde_json::from_slice(text) {
+        let line = match self.lines.read(text) {
             Ok(line) => line,
             Err(error) => {
                 let fault = Fault::of(&error, text);

@@ -1,0 +1,465 @@
+//! Lines of NDJSON that differ in their values only: what stands between the values is compared and not parsed.
+//!
+//! A program writes its lines with one call, so keys, their order and the punctuation repeat. A [`Shape`] is learned from one line that
+//! serde read; a later line that has it is read by comparing bytes and reading values. Anything else about a line (another key, a
+//! space, an escape, a number of another kind) makes [`Shape::read`] give up, and serde reads the line: that alone decides what is valid.
+
+use memchr::memchr;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::json::{Capped, Gogc, Text, Whole};
+
+/// What the lines of one call have in common.
+pub(crate) struct Shape<F> {
+    pieces: Vec<Piece<F>>,
+    end: Box<[u8]>,
+    /// Whether there is an object whose values are looked at one by one.
+    pub(crate) opened: bool,
+}
+
+struct Piece<F> {
+    /// The bytes between the value before and this one.
+    before: Box<[u8]>,
+    /// What the value is read into; `None` for one that nobody reads.
+    field: Option<F>,
+}
+
+impl<F: Copy> Shape<F> {
+    /// The shape of a valid JSON object. `field_of` is given each key with that of the object around it, if any, and says what its
+    /// value is read into; `opens` whether an object's values are looked at one by one.
+    pub(crate) fn learn(
+        text: &[u8],
+        field_of: impl Fn(Option<&str>, &str) -> Option<F>,
+        opens: impl Fn(&str) -> bool,
+    ) -> Option<Shape<F>> {
+        let mut shape = Shape {
+            pieces: Vec::new(),
+            end: Box::default(),
+            opened: false,
+        };
+        let mut from = 0;
+        let mut at = space(text, 0);
+        if text.get(at) != Some(&b'{') {
+            return None;
+        }
+        at += 1;
+        let mut outer: Option<String> = None;
+        loop {
+            at = space(text, at);
+            match text.get(at)? {
+                b',' => at += 1,
+                b'}' => {
+                    at += 1;
+                    if outer.take().is_none() {
+                        break;
+                    }
+                }
+                _ => {
+                    let (key, after) = string(text, at)?;
+                    at = space(text, after);
+                    (text.get(at) == Some(&b':')).then_some(())?;
+                    at = space(text, at + 1);
+                    let value = text.get(at)?;
+                    if *value == b'{' && outer.is_none() && opens(&key) {
+                        outer = Some(key);
+                        shape.opened = true;
+                        at += 1;
+                        continue;
+                    }
+                    let end = after_value(text, at)?;
+                    // What `null` means, no value, is part of the shape.
+                    if *value != b'n' {
+                        shape.pieces.push(Piece {
+                            before: text[from..at].into(),
+                            field: field_of(outer.as_deref(), &key),
+                        });
+                        from = end;
+                    }
+                    at = end;
+                }
+            }
+        }
+        shape.end = text[from..].into();
+        Some(shape)
+    }
+
+    /// Reads a line of this shape: `read` is called for each field with the cursor at its value. `None` when the line is another.
+    #[inline]
+    pub(crate) fn read<'a>(
+        &self,
+        text: &'a [u8],
+        mut read: impl FnMut(F, &mut Cursor<'a>) -> Option<()>,
+    ) -> Option<()> {
+        let mut cursor = Cursor { rest: text };
+        for piece in &self.pieces {
+            cursor.rest = cursor.rest.strip_prefix(&*piece.before)?;
+            match piece.field {
+                Some(field) => read(field, &mut cursor)?,
+                None => cursor.skip()?,
+            }
+        }
+        (*cursor.rest == *self.end).then_some(())
+    }
+}
+
+/// The shapes that lines had lately.
+pub(crate) struct Shapes<F> {
+    /// The one that was right last comes first.
+    known: Vec<Shape<F>>,
+    learned: u32,
+    hits: u32,
+}
+
+/// A few kinds of lines may take turns.
+const KNOWN_MAX: usize = 4;
+/// So often a shape is learned before it is asked whether that pays.
+const TRIALS: u32 = 256;
+
+impl<F> Default for Shapes<F> {
+    fn default() -> Self {
+        Shapes {
+            known: Vec::new(),
+            learned: 0,
+            hits: 0,
+        }
+    }
+}
+
+impl<F: Copy> Shapes<F> {
+    /// What `read` makes of the first known shape that the line has.
+    #[inline]
+    pub(crate) fn read<T>(&mut self, read: impl Fn(&Shape<F>) -> Option<T>) -> Option<T> {
+        for at in 0..self.known.len() {
+            if let Some(found) = read(&self.known[at]) {
+                self.known.swap(0, at);
+                self.hits = self.hits.saturating_add(1);
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Whether learning one more is likely to pay: not when hardly a line has the shape of another.
+    pub(crate) fn learns(&self) -> bool {
+        self.learned < TRIALS || self.learned < self.hits / 4
+    }
+
+    /// Keeps a shape, in the place of the one that was right longest ago.
+    pub(crate) fn learn(&mut self, shape: Option<Shape<F>>) {
+        self.learned = self.learned.saturating_add(1);
+        let Some(shape) = shape else { return };
+        self.known.truncate(KNOWN_MAX - 1);
+        self.known.insert(0, shape);
+    }
+}
+
+/// A place in a line.
+pub(crate) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// A value as its type reads it; `None` when that is for serde to decide.
+    #[inline]
+    pub(crate) fn value<T: Value<'a>>(&mut self) -> Option<T> {
+        T::read(self)
+    }
+
+    /// Passes over any value.
+    fn skip(&mut self) -> Option<()> {
+        let end = after_value(self.rest, 0)?;
+        std::str::from_utf8(&self.rest[..end]).ok()?;
+        self.rest = &self.rest[end..];
+        Some(())
+    }
+
+    #[inline]
+    fn byte(&mut self, expected: u8) -> Option<()> {
+        self.rest = self.rest.strip_prefix(&[expected])?;
+        Some(())
+    }
+
+    /// A number of 64 bits, written as JSON wants it.
+    #[inline]
+    fn digits(&mut self) -> Option<u64> {
+        let (number, length) = digits(self.rest)?;
+        if length == 0 || (self.rest[0] == b'0' && length > 1) {
+            return None;
+        }
+        self.rest = &self.rest[length..];
+        Some(number)
+    }
+}
+
+/// What a [`Cursor`] can read. What comes after a value is compared by the shape: `12.5` is no 12.
+pub(crate) trait Value<'a>: Sized {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self>;
+}
+
+impl Value<'_> for Whole {
+    #[inline]
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        i64::try_from(cursor.digits()?).ok().map(Whole)
+    }
+}
+
+impl Value<'_> for Capped {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let number = cursor.digits()?;
+        Some(Capped(i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Value<'_> for Gogc {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        if cursor.rest.first() == Some(&b'-') {
+            cursor.byte(b'-')?;
+            return (cursor.digits()? == 1).then_some(Gogc(-1));
+        }
+        match cursor.digits()? {
+            u64::MAX => Some(Gogc(-1)),
+            percent => i64::try_from(percent).ok().map(Gogc),
+        }
+    }
+}
+
+impl<'a> Value<'a> for Text<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        cursor.byte(b'"')?;
+        let length = memchr(b'"', cursor.rest)?;
+        let (text, rest) = cursor.rest.split_at(length);
+        if text.iter().any(|b| *b < b' ' || *b == b'\\') {
+            return None;
+        }
+        cursor.rest = &rest[1..];
+        std::str::from_utf8(text).ok().map(Text::borrowed)
+    }
+}
+
+impl Value<'_> for f64 {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
+        let length = cursor.rest.iter().take_while(|b| part(b)).count();
+        let (text, rest) = cursor.rest.split_at(length);
+        cursor.rest = rest;
+        serde_json::from_slice(text).ok()
+    }
+}
+
+impl<'a> Value<'a> for &'a RawValue {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let (text, rest) = cursor.rest.split_at(after_value(cursor.rest, 0)?);
+        cursor.rest = rest;
+        serde_json::from_slice(text).ok()
+    }
+}
+
+impl Value<'_> for bool {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let value = cursor.rest.first() == Some(&b't');
+        let text: &[u8] = if value { b"true" } else { b"false" };
+        cursor.rest = cursor.rest.strip_prefix(text)?;
+        Some(value)
+    }
+}
+
+impl<'a, A: Value<'a>, B: Value<'a>> Value<'a> for (A, B) {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        cursor.byte(b'[')?;
+        let first = cursor.value()?;
+        cursor.byte(b',')?;
+        let second = cursor.value()?;
+        cursor.byte(b']')?;
+        Some((first, second))
+    }
+}
+
+impl<'a, T: Value<'a>> Value<'a> for Vec<T> {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        cursor.byte(b'[')?;
+        let mut values = Vec::new();
+        if cursor.byte(b']').is_some() {
+            return Some(values);
+        }
+        loop {
+            values.push(cursor.value()?);
+            if cursor.byte(b',').is_none() {
+                cursor.byte(b']')?;
+                return Some(values);
+            }
+        }
+    }
+}
+
+/// 10 to the power of an index.
+const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// More may not fit 64 bits.
+const DIGITS_SAFE: usize = 19;
+
+/// The number that `text` begins with and how many digits that is; `None` when it does not fit. Eight bytes at a time.
+#[inline]
+fn digits(text: &[u8]) -> Option<(u64, usize)> {
+    let (mut number, mut length) = (0u64, 0);
+    while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let count = leading_digits(word);
+        if length + count > DIGITS_SAFE {
+            return digits_checked(text);
+        }
+        if count == 8 {
+            number = number * 100_000_000 + eight_digits(word);
+            length += 8;
+            continue;
+        }
+        if count > 0 {
+            // The digits move to the end; what comes in before them counts as zeros.
+            let word = (word & 0x0f0f_0f0f_0f0f_0f0f) << (64 - 8 * count);
+            number = number * POWERS[count] + eight_digits(word);
+        }
+        return Some((number, length + count));
+    }
+    for byte in &text[length.min(text.len())..] {
+        if !byte.is_ascii_digit() {
+            break;
+        }
+        if length == DIGITS_SAFE {
+            return digits_checked(text);
+        }
+        number = number * 10 + u64::from(byte - b'0');
+        length += 1;
+    }
+    Some((number, length))
+}
+
+/// The same of any length.
+#[cold]
+fn digits_checked(text: &[u8]) -> Option<(u64, usize)> {
+    let length = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&text[..length]).ok()?.parse().ok()?;
+    Some((number, length))
+}
+
+/// How many of eight bytes, from the first, are digits.
+#[inline]
+fn leading_digits(word: u64) -> usize {
+    // 0 to 9 for digits; a carry of the addition can only reach bytes after one that is no digit.
+    let bytes = word ^ 0x3030_3030_3030_3030;
+    let others = (bytes.wrapping_add(0x0606_0606_0606_0606) | bytes) & 0xf0f0_f0f0_f0f0_f0f0;
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// The number that eight digits write, of which only the lower four bits are looked at.
+#[inline]
+fn eight_digits(word: u64) -> u64 {
+    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (ones.wrapping_mul(10).wrapping_add(ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
+fn space(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    from + rest
+        .iter()
+        .take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+        .count()
+}
+
+/// The string that begins there, and where it ends.
+fn string(text: &[u8], from: usize) -> Option<(String, usize)> {
+    let mut stream = serde_json::Deserializer::from_slice(text.get(from..)?).into_iter::<String>();
+    let string = stream.next()?.ok()?;
+    Some((string, from + stream.byte_offset()))
+}
+
+/// Where the value that begins there ends.
+fn after_value(text: &[u8], from: usize) -> Option<usize> {
+    let rest = serde_json::Deserializer::from_slice(text.get(from..)?);
+    let mut stream = rest.into_iter::<IgnoredAny>();
+    stream.next()?.ok()?;
+    Some(from + stream.byte_offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same, in 128 bits.
+    fn digits_one_by_one(text: &[u8]) -> Option<(u64, usize)> {
+        let length = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        let fold = |n: u128, b: &u8| n * 10 + u128::from(b - b'0');
+        let number = text[..length].iter().fold(0, fold);
+        Some((u64::try_from(number).ok()?, length))
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_those_that_stand_there(text in "[0-9]{0,21}[ -~]{0,12}[0-9]{0,3}") {
+            prop_assert_eq!(digits(text.as_bytes()), digits_one_by_one(text.as_bytes()));
+        }
+
+        #[test]
+        fn digits_of_any_bytes(text in prop::collection::vec(any::<u8>(), 0..24)) {
+            prop_assert_eq!(digits(&text), digits_one_by_one(&text));
+        }
+
+        #[test]
+        fn learning_from_any_bytes_does_not_panic(text in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Shape::learn(&text, |_, _| Some(()), |_| true);
+        }
+    }
+
+    /// The values that a shape learned from `from` finds in `text`; fields are numbers but for the key `x`, which nobody reads.
+    fn found(from: &str, text: &str) -> Option<Vec<u64>> {
+        let field = |_: Option<&str>, key: &str| (key != "x").then_some(());
+        let shape = Shape::learn(from.as_bytes(), field, |key| key == "in").unwrap();
+        let mut found = Vec::new();
+        shape.read(text.as_bytes(), |(), cursor| {
+            found.push(cursor.digits()?);
+            Some(())
+        })?;
+        Some(found)
+    }
+
+    #[test]
+    fn only_values_may_differ() {
+        let from = r#"{"a":1,"x":[{"y":2}], "in":{"b":3,"c":null},"d":4}"#;
+        for (text, expected) in [
+            (from, Some(vec![1, 3, 4])),
+            (
+                r#"{"a":12345678901,"x":"any, \"thing","#.to_owned().as_str(),
+                None,
+            ),
+            (
+                r#"{"a":12345678901,"x":"any, \"thing", "in":{"b":0,"c":null},"d":40}"#,
+                Some(vec![12_345_678_901, 0, 40]),
+            ),
+            (r#"{"a":1,"x":[], "in":{"b":3,"c":5},"d":4}"#, None),
+            (r#"{"a":1,"x":[],"in":{"b":3,"c":null},"d":4}"#, None),
+            (r#"{"a":01,"x":[], "in":{"b":3,"c":null},"d":4}"#, None),
+            (r#"{"a":1.5,"x":[], "in":{"b":3,"c":null},"d":4}"#, None),
+            (r#"{"a":1,"x":[1}, "in":{"b":3,"c":null},"d":4}"#, None),
+            (r#"{"a":1,"x":[], "in":{"b":3,"c":null},"d":4} "#, None),
+            (r#"{"a":1,"x":[], "in":{"b":3,"c":null},"d":4"#, None),
+            (
+                r#"{"a":18446744073709551616,"x":[], "in":{"b":3,"c":null},"d":4}"#,
+                None,
+            ),
+        ] {
+            assert_eq!(found(from, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_that_never_repeat_are_not_learned_for_ever() {
+        let mut shapes = Shapes::<()>::default();
+        for _ in 0..TRIALS {
+            assert!(shapes.learns());
+            shapes.learn(None);
+        }
+        assert!(!shapes.learns());
+    }
+}

@@ -1,0 +1,273 @@
+//! A line of samples NDJSON: read by serde, or by comparing it with the shape of the lines before.
+
+use serde::Deserialize;
+
+use super::json::{Capped, Gogc, Text, Whole};
+use super::json_shape::{Cursor, Shape, Shapes};
+use super::memstats::MemStats;
+
+/// A line as serde reads it.
+#[derive(Debug, Deserialize, Default)]
+pub(super) struct JsonLine<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) format: Option<Text<'a>>,
+    pub(super) ts: Option<Whole>,
+    #[serde(borrow)]
+    pub(super) service: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) instance: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) version: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) go: Option<Text<'a>>,
+    pub(super) proc: Option<Whole>,
+    pub(super) uptime_ns: Option<Whole>,
+    pub(super) read_ns: Option<Whole>,
+    pub(super) goroutines: Option<Whole>,
+    pub(super) gogc: Option<Gogc>,
+    pub(super) memlimit: Option<Capped>,
+    pub(super) rss: Option<Whole>,
+    pub(super) cpu_user_us: Option<Whole>,
+    pub(super) cpu_sys_us: Option<Whole>,
+    pub(super) reqs: Option<Whole>,
+    #[serde(borrow)]
+    pub(super) memstats: Option<MemStats<'a>>,
+    pub(super) pauses: Option<Vec<(Whole, Whole)>>,
+    pub(super) pauses_dropped: Option<Whole>,
+}
+
+/// Reads lines.
+#[derive(Default)]
+pub(super) struct JsonLines {
+    shapes: Shapes<Field>,
+}
+
+impl JsonLines {
+    /// What is in a line.
+    pub(super) fn read<'a>(&mut self, text: &'a [u8]) -> serde_json::Result<JsonLine<'a>> {
+        if let Some(line) = self.shapes.read(|shape| of_shape(shape, text)) {
+            return Ok(line);
+        }
+        let line = serde_json::from_slice(text)?;
+        if self.shapes.learns() {
+            let shape = Shape::learn(text, Field::of, |key| key == MEMSTATS);
+            self.shapes.learn(shape);
+        }
+        Ok(line)
+    }
+}
+
+const MEMSTATS: &str = "memstats";
+
+fn of_shape<'a>(shape: &Shape<Field>, text: &'a [u8]) -> Option<JsonLine<'a>> {
+    let (mut line, mut stats) = (JsonLine::default(), MemStats::default());
+    shape.read(text, |field, cursor| {
+        field.read(cursor, &mut line, &mut stats)
+    })?;
+    line.memstats = shape.opened.then_some(stats);
+    Some(line)
+}
+
+/// Declares [`Field`]: for each key, the object around it and the place that takes its value.
+macro_rules! fields {
+    ($line:ident, $stats:ident; $($name:ident $outer:pat, $key:literal => $place:expr;)*) => {
+        /// A value of a line.
+        #[derive(Clone, Copy)]
+        enum Field { $($name,)* }
+
+        impl Field {
+            fn of(outer: Option<&str>, key: &str) -> Option<Field> {
+                match (outer, key) {
+                    $(($outer, $key) => Some(Field::$name),)*
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn read<'a>(
+                self,
+                cursor: &mut Cursor<'a>,
+                $line: &mut JsonLine<'a>,
+                $stats: &mut MemStats<'a>,
+            ) -> Option<()> {
+                match self {
+                    $(Field::$name => $place = Some(cursor.value()?),)*
+                }
+                Some(())
+            }
+        }
+    };
+}
+
+fields! {
+    line, stats;
+    Kind None, "type" => line.kind;
+    Format None, "format" => line.format;
+    Ts None, "ts" => line.ts;
+    Service None, "service" => line.service;
+    Instance None, "instance" => line.instance;
+    Version None, "version" => line.version;
+    Go None, "go" => line.go;
+    Proc None, "proc" => line.proc;
+    UptimeNs None, "uptime_ns" => line.uptime_ns;
+    ReadNs None, "read_ns" => line.read_ns;
+    Goroutines None, "goroutines" => line.goroutines;
+    Gogc None, "gogc" => line.gogc;
+    Memlimit None, "memlimit" => line.memlimit;
+    Rss None, "rss" => line.rss;
+    CpuUserUs None, "cpu_user_us" => line.cpu_user_us;
+    CpuSysUs None, "cpu_sys_us" => line.cpu_sys_us;
+    Reqs None, "reqs" => line.reqs;
+    Pauses None, "pauses" => line.pauses;
+    PausesDropped None, "pauses_dropped" => line.pauses_dropped;
+    TotalAlloc Some(_), "TotalAlloc" => stats.total_alloc;
+    Alloc Some(_), "Alloc" => stats.alloc;
+    Sys Some(_), "Sys" => stats.sys;
+    Lookups Some(_), "Lookups" => stats.lookups;
+    Mallocs Some(_), "Mallocs" => stats.mallocs;
+    Frees Some(_), "Frees" => stats.frees;
+    HeapAlloc Some(_), "HeapAlloc" => stats.heap_alloc;
+    HeapSys Some(_), "HeapSys" => stats.heap_sys;
+    HeapIdle Some(_), "HeapIdle" => stats.heap_idle;
+    HeapInuse Some(_), "HeapInuse" => stats.heap_inuse;
+    HeapReleased Some(_), "HeapReleased" => stats.heap_released;
+    HeapObjects Some(_), "HeapObjects" => stats.heap_objects;
+    StackInuse Some(_), "StackInuse" => stats.stack_inuse;
+    StackSys Some(_), "StackSys" => stats.stack_sys;
+    MspanInuse Some(_), "MSpanInuse" => stats.mspan_inuse;
+    MspanSys Some(_), "MSpanSys" => stats.mspan_sys;
+    McacheInuse Some(_), "MCacheInuse" => stats.mcache_inuse;
+    McacheSys Some(_), "MCacheSys" => stats.mcache_sys;
+    BuckHashSys Some(_), "BuckHashSys" => stats.buck_hash_sys;
+    GcSys Some(_), "GCSys" => stats.gc_sys;
+    OtherSys Some(_), "OtherSys" => stats.other_sys;
+    NextGc Some(_), "NextGC" => stats.next_gc;
+    LastGc Some(_), "LastGC" => stats.last_gc;
+    PauseTotalNs Some(_), "PauseTotalNs" => stats.pause_total_ns;
+    NumGc Some(_), "NumGC" => stats.num_gc;
+    NumForcedGc Some(_), "NumForcedGC" => stats.num_forced_gc;
+    GcCpuFraction Some(_), "GCCPUFraction" => stats.gc_cpu_fraction;
+    EnableGc Some(_), "EnableGC" => stats.enable_gc;
+    DebugGc Some(_), "DebugGC" => stats.debug_gc;
+    PauseNs Some(_), "PauseNs" => stats.pause_ns;
+    PauseEnd Some(_), "PauseEnd" => stats.pause_end;
+    BySize Some(_), "BySize" => stats.by_size;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LINE: &str = r#"{"type":"sample","ts":1795410189783600179,"service":"pricing","instance":"pricing-0","version":"v1.8.2","go":"go1.27.3","proc":1,"uptime_ns":220993440,"read_ns":93340,"goroutines":9,"gogc":100,"memlimit":9223372036854775807,"rss":31752192,"cpu_user_us":16657,"cpu_sys_us":8328,"reqs":null,"other":[{"a":-1.5e3}],"memstats":{"Alloc":21033944,"TotalAlloc":21976640,"Sys":0,"NextGC":18446744073709551615,"LastGC":1795410189617085142,"GCCPUFraction":0.324291678520191,"EnableGC":true,"BySize":[1]},"pauses":[[1795410189585639882,17259449],[1795410189617085142,2056649]],"pauses_dropped":0}"#;
+
+    /// Values that a mutation may put in the place of another.
+    const VALUES: &[&str] = &[
+        "0",
+        "00",
+        "01",
+        "-1",
+        "-0",
+        "-10",
+        "1.5",
+        "1e3",
+        "1E400",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "123456789012345678901",
+        "null",
+        "true",
+        "false",
+        "tru",
+        "\"x\"",
+        "\"\\u00e9\"",
+        "\"é\"",
+        "\"a\nb\"",
+        "[]",
+        "[[]]",
+        "[[1,2]]",
+        "[[1,2],]",
+        "[ [1,2] ]",
+        "[[1,2,3]]",
+        "{}",
+        "{\"a\":",
+        "",
+        " 1",
+        "1 ",
+        "\"",
+        "\"\\\"",
+    ];
+
+    /// Whether a line is read as serde reads it, the shapes of the lines before known.
+    fn read_as_serde(before: &[&[u8]], text: &[u8]) {
+        let mut lines = JsonLines::default();
+        for line in before {
+            let _ = lines.read(line);
+        }
+        let slow = serde_json::from_slice::<JsonLine<'_>>(text);
+        match (lines.read(text), slow) {
+            (Ok(fast), Ok(slow)) => assert_eq!(format!("{fast:?}"), format!("{slow:?}")),
+            (Err(fast), Err(slow)) => assert_eq!(fast.to_string(), slow.to_string()),
+            (fast, slow) => panic!("{fast:?}, by serde {slow:?}"),
+        }
+    }
+
+    /// Where the values of the line begin and end, roughly: after a colon, comma or bracket.
+    fn parts() -> Vec<(usize, usize)> {
+        let marks = LINE.char_indices().filter(|(_, c)| ":,[]{}".contains(*c));
+        let marks: Vec<usize> = marks.map(|(at, _)| at).collect();
+        marks
+            .windows(2)
+            .map(|pair| (pair[0] + 1, pair[1]))
+            .collect()
+    }
+
+    #[test]
+    fn the_shape_of_a_line_reads_the_next() {
+        let mut lines = JsonLines::default();
+        lines.read(LINE.as_bytes()).unwrap();
+        let next = LINE.replace("220993440", "7");
+        assert!(
+            lines
+                .shapes
+                .read(|shape| of_shape(shape, next.as_bytes()))
+                .is_some()
+        );
+        read_as_serde(&[LINE.as_bytes()], next.as_bytes());
+    }
+
+    #[test]
+    fn any_value_in_the_place_of_another_is_read_as_serde_reads_it() {
+        for (from, to) in parts() {
+            for value in VALUES {
+                let text = format!("{}{value}{}", &LINE[..from], &LINE[to..]);
+                read_as_serde(&[LINE.as_bytes()], text.as_bytes());
+                read_as_serde(&[text.as_bytes()], LINE.as_bytes());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_lines_are_read_as_serde_reads_them(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..4),
+        ) {
+            let mut text = LINE.as_bytes().to_vec();
+            for (at, byte, how) in changes {
+                let at = at.index(text.len());
+                match how {
+                    0 => text[at] = byte,
+                    1 => text.insert(at, byte),
+                    _ => { text.remove(at); }
+                }
+            }
+            read_as_serde(&[LINE.as_bytes()], &text);
+            read_as_serde(&[&text, LINE.as_bytes()], LINE.as_bytes());
+        }
+    }
+}
