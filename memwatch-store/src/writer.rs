@@ -96,6 +96,11 @@ impl Writer {
         self.input = input;
     }
 
+    /// From now on a buffer that is full is written by another thread while the next one fills: one buffer more in memory.
+    pub(crate) fn write_in_background(&mut self) {
+        self.staging.write_in_background();
+    }
+
     /// Whether an input with this hash was taken whole before.
     #[must_use]
     pub fn has_source(&self, hash: &SourceHash) -> bool {
@@ -284,6 +289,7 @@ record_sink!(Writer);
 impl Drop for Writer {
     /// Removes what was not committed. What a crash leaves is removed by the next writer.
     fn drop(&mut self) {
+        self.staging.abandon();
         let shared = &self.staging.shared;
         for segment in &self.staging.pending {
             let removed = shared.storage.remove(&unfinished(shared, &segment.path));

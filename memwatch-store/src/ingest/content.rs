@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memwatch_core::source::HEAD_BYTES;
@@ -182,6 +182,8 @@ impl BufRead for Content {
 /// Buffers that a thread reads ahead of who consumes them.
 struct ReadAhead {
     buffers: Receiver<io::Result<Vec<u8>>>,
+    /// Those that were consumed, to be filled again.
+    spent: Sender<Vec<u8>>,
     buffer: Vec<u8>,
     at: usize,
 }
@@ -189,11 +191,13 @@ struct ReadAhead {
 impl ReadAhead {
     fn start(mut from: Box<dyn Read + Send>) -> io::Result<ReadAhead> {
         let (full, buffers) = mpsc::sync_channel(BUFFERS_AHEAD);
+        let (spent, empty) = mpsc::channel::<Vec<u8>>();
         std::thread::Builder::new()
             .name("memwatch-read".to_owned())
             .spawn(move || {
                 loop {
-                    let mut buffer = vec![0; BUFFER_BYTES];
+                    let mut buffer = empty.try_recv().unwrap_or_default();
+                    buffer.resize(BUFFER_BYTES, 0);
                     // One read a buffer: what a slow pipe gives is not held back.
                     let read = match from.read(&mut buffer) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -212,6 +216,7 @@ impl ReadAhead {
             })?;
         Ok(ReadAhead {
             buffers,
+            spent,
             buffer: Vec::new(),
             at: 0,
         })
@@ -220,7 +225,8 @@ impl ReadAhead {
     fn fill(&mut self) -> io::Result<&[u8]> {
         if self.at == self.buffer.len() {
             self.at = 0;
-            self.buffer.clear();
+            // When the thread has ended, nobody fills it again.
+            let _ = self.spent.send(std::mem::take(&mut self.buffer));
             // When the thread has ended, so has the input.
             if let Ok(next) = self.buffers.recv() {
                 self.buffer = next?;

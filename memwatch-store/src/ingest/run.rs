@@ -59,12 +59,13 @@ struct Known {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        writer: Writer,
+        mut writer: Writer,
         had_sources: bool,
         bytes_total: Option<u64>,
         format: Option<Recognized>,
         settings: Ingest<'a>,
     ) -> Run<'a> {
+        writer.write_in_background();
         Run {
             writer,
             tally: Tally::new(),

@@ -9,14 +9,30 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::Rows;
 use memwatch_core::record::Identity;
 
-use super::Staging;
-use crate::Result;
+use super::RowCounts;
 use crate::buffer::{Columns, buffer_schema};
 use crate::identity::{distinct, keys, payloads, stretches};
-use crate::layout::Day;
+use crate::layout::{Day, SegmentPath};
 use crate::manifest::{InstanceRows, Segment};
 use crate::schema::Table;
-use crate::segment::{Effort, ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, Wanted};
+use crate::segment::{
+    Effort, Place, ROWS_PER_PAGE, SegmentReader, SegmentWriter, TextColumn, Wanted, unfinished,
+};
+use crate::{Result, Shared};
+
+/// Writes the rows of one buffer, given the segments that are live; what it does to them is for who began it to take over. It needs
+/// nothing else, so another thread can do it.
+pub(crate) struct Flush {
+    shared: Arc<Shared>,
+    place: Place,
+    /// Live segments of the table.
+    live: Vec<Arc<Segment>>,
+    /// Written and durable (or held in memory), not committed.
+    pub(super) made: Vec<Arc<Segment>>,
+    /// Of `live`: those that one of `made` takes the place of.
+    pub(super) discarded: Vec<SegmentPath>,
+    pub(super) counts: BTreeMap<(u32, Table), RowCounts>,
+}
 
 /// Rows of one day in the order of their keys.
 struct NewRows<'a> {
@@ -56,14 +72,22 @@ struct Match {
     stored: usize,
 }
 
-impl Staging {
-    /// Writes a table's buffer.
-    pub(super) fn flush(&mut self, table: Table) -> Result<()> {
-        let buffer = &mut self.buffers[table.index()];
-        if buffer.rows() == 0 {
-            return Ok(());
+impl Flush {
+    pub(super) fn new(shared: Arc<Shared>, place: Place, live: Vec<Arc<Segment>>) -> Flush {
+        Flush {
+            shared,
+            place,
+            live,
+            made: Vec::new(),
+            discarded: Vec::new(),
+            counts: BTreeMap::new(),
         }
-        let (batch, inputs) = std::mem::replace(buffer, Columns::new(table)).finish()?;
+    }
+
+    /// Writes all rows that are not there already.
+    pub(super) fn write(&mut self, columns: Columns) -> Result<()> {
+        let table = columns.table();
+        let (batch, inputs) = columns.finish()?;
         let keys = keys(table, &batch)?;
         let kept = distinct(table, &batch, &keys, &inputs)?;
         for (input, replaced) in &kept.duplicates {
@@ -123,7 +147,7 @@ impl Staging {
                 &UInt32Array::from(rows.to_vec()),
             )?)?;
         }
-        self.pending.push(Arc::new(writer.finish()?));
+        self.made.push(Arc::new(writer.finish()?));
         Ok(())
     }
 
@@ -132,7 +156,10 @@ impl Staging {
         let extents = new.extents();
         let by_day = new.table.def().key_has_ts();
         let candidates: Vec<Arc<Segment>> = self
-            .live(new.table)
+            .live
+            .iter()
+            .filter(|s| !self.discarded.contains(&s.path))
+            .chain(&self.made)
             .filter(|s| !by_day || s.path.day == day)
             .cloned()
             .collect();
@@ -199,7 +226,7 @@ impl Staging {
     }
 
     /// Writes a segment anew without some of its rows.
-    pub(crate) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
+    pub(super) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
         let segment = &reader.segment;
         let table = segment.path.table;
         let total = usize::try_from(segment.rows).unwrap_or(usize::MAX);
@@ -225,9 +252,39 @@ impl Staging {
                 let batch = filter_record_batch(&crate::scan::widen(&batch, &schema)?, &stays)?;
                 writer.write(&batch)?;
             }
-            self.pending.push(Arc::new(writer.finish()?));
+            self.made.push(Arc::new(writer.finish()?));
         }
         self.discard(&segment.path)
+    }
+
+    /// Takes a segment away: one made here is gone at once, a live one when what was done is taken over.
+    fn discard(&mut self, path: &SegmentPath) -> Result<()> {
+        let Some(at) = self.made.iter().position(|s| s.path == *path) else {
+            self.discarded.push(path.clone());
+            return Ok(());
+        };
+        self.made.remove(at);
+        match self.place {
+            Place::Memory => Ok(()),
+            Place::Disk => self.shared.storage.remove(&unfinished(&self.shared, path)),
+        }
+    }
+
+    /// Removes what was made: nobody will commit it.
+    pub(super) fn undo(&self) {
+        if self.place == Place::Memory {
+            return;
+        }
+        for segment in &self.made {
+            let removed = self
+                .shared
+                .storage
+                .remove(&unfinished(&self.shared, &segment.path));
+            // A network that does not answer is not asked again and again.
+            if removed.is_err() && self.shared.storage.is_remote() {
+                break;
+            }
+        }
     }
 }
 

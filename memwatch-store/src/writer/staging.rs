@@ -4,20 +4,28 @@
 //! what that commit would make.
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use memwatch_core::record::Identity;
 
 use super::RowCounts;
+use super::flush::Flush;
 use crate::buffer::Columns;
 use crate::layout::SegmentPath;
 use crate::manifest::{Segment, State};
 use crate::schema::{Row, TABLES, Table};
-use crate::segment::{Place, ROWS_PER_GROUP, unfinished};
-use crate::{Result, Shared};
+#[cfg(not(test))]
+use crate::segment::ROWS_PER_GROUP;
+use crate::segment::{Place, SegmentReader, unfinished};
+use crate::{Error, Result, Shared};
 
 /// A buffer of so many rows is written: one row group.
+#[cfg(not(test))]
 const FLUSH_ROWS: usize = ROWS_PER_GROUP;
+#[cfg(test)]
+const FLUSH_ROWS: usize = 4_096;
 
 /// When all buffers together are larger than this, the largest is written. With keys, one encoded row group and one batch beside it a
 /// writer stays below 100 MiB.
@@ -35,6 +43,10 @@ pub(crate) struct Staging {
     /// Live segments that a pending one takes the place of.
     pub(crate) removed: HashSet<SegmentPath>,
     pub(super) counts: BTreeMap<(u32, Table), RowCounts>,
+    /// Whether a full buffer is written by another thread while the next one fills.
+    background: bool,
+    /// A buffer on its way. What it adds to and takes from the fields above comes with [`Staging::settle`].
+    in_flight: Option<JoinHandle<(Flush, Result<()>)>>,
 }
 
 impl Staging {
@@ -47,7 +59,14 @@ impl Staging {
             pending: Vec::new(),
             removed: HashSet::new(),
             counts: BTreeMap::new(),
+            background: false,
+            in_flight: None,
         }
+    }
+
+    /// From now on full buffers are written by another thread, until all are written.
+    pub(super) fn write_in_background(&mut self) {
+        self.background = true;
     }
 
     /// Adds a row of that input; may write a buffer that is full.
@@ -75,7 +94,84 @@ impl Staging {
 
     /// Writes all buffers.
     pub(crate) fn flush_all(&mut self) -> Result<()> {
-        Table::all().try_for_each(|table| self.flush(table))
+        Table::all().try_for_each(|table| self.flush(table))?;
+        self.settle()
+    }
+
+    /// Writes a table's buffer.
+    fn flush(&mut self, table: Table) -> Result<()> {
+        let buffer = &mut self.buffers[table.index()];
+        if buffer.rows() == 0 {
+            return Ok(());
+        }
+        let columns = std::mem::replace(buffer, Columns::new(table));
+        // One at a time: the one before it is among the live segments of this one.
+        self.settle()?;
+        let mut flush = self.new_flush(table);
+        if self.background {
+            let work = move || {
+                let done = flush.write(columns);
+                (flush, done)
+            };
+            let thread = thread::Builder::new().name("memwatch-flush".to_owned());
+            let started = thread.spawn(work).map_err(|error| {
+                let folder = self.shared.layout.root();
+                Error::io(folder, "start a thread that writes to")(error)
+            })?;
+            self.in_flight = Some(started);
+            return Ok(());
+        }
+        let done = flush.write(columns);
+        self.take_over(flush, done)
+    }
+
+    /// Waits for the buffer on its way.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let Some(thread) = self.in_flight.take() else {
+            return Ok(());
+        };
+        match thread.join() {
+            Ok((flush, done)) => self.take_over(flush, done),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Leaves the buffer on its way: what was written of it is removed.
+    pub(super) fn abandon(&mut self) {
+        if let Some(Ok((flush, _))) = self.in_flight.take().map(JoinHandle::join) {
+            flush.undo();
+        }
+    }
+
+    fn new_flush(&self, table: Table) -> Flush {
+        let live = self.live(table).cloned().collect();
+        Flush::new(Arc::clone(&self.shared), self.place, live)
+    }
+
+    /// Takes over what a flush did; nothing of one that failed.
+    fn take_over(&mut self, flush: Flush, done: Result<()>) -> Result<()> {
+        if let Err(error) = done {
+            flush.undo();
+            return Err(error);
+        }
+        self.pending.extend(flush.made);
+        for (of, counts) in flush.counts {
+            let sum = self.counts.entry(of).or_default();
+            sum.new += counts.new;
+            sum.duplicate += counts.duplicate;
+            sum.replaced += counts.replaced;
+        }
+        flush
+            .discarded
+            .iter()
+            .try_for_each(|path| self.discard(path))
+    }
+
+    /// Writes a segment anew without some of its rows.
+    pub(crate) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
+        let mut flush = self.new_flush(reader.segment.path.table);
+        let done = flush.take_away(reader, losing);
+        self.take_over(flush, done)
     }
 
     /// Takes a segment away: a pending one is gone at once, a live one with the commit.
@@ -121,4 +217,87 @@ fn empty_buffers() -> Vec<Columns> {
         .iter()
         .map(|(table, _)| Columns::new(*table))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use memwatch_core::Timestamp;
+    use memwatch_core::record::{MetricKind, MetricSample};
+
+    use super::*;
+    use crate::{Step, Store, Writer};
+
+    /// Enough for two buffers and the beginning of a third; each row comes again later, in the same buffer or in another, and some of
+    /// these win.
+    fn push(writer: &mut Writer, background: bool) -> Result<()> {
+        if background {
+            writer.write_in_background();
+        }
+        let of = Identity {
+            service: "s".into(),
+            instance: "i".into(),
+        };
+        let rows = i64::try_from(FLUSH_ROWS).unwrap() * 3 / 2;
+        for n in 0..rows {
+            for (input, n) in [(1, n), (2, n * 7 / 8)] {
+                writer.begin_input(input);
+                let value = if input == 2 && n % 1_000 == 0 {
+                    2.0
+                } else {
+                    1.0
+                };
+                let at = Timestamp(n * 1_000_000_000);
+                let kind = MetricKind::Gauge;
+                let row = MetricSample::new(at, "m".into(), "".into(), value, kind);
+                writer.staging.push(&of, &row, input)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_another_thread_writes_is_the_same() {
+        let of = |background| {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::create(dir.path()).unwrap();
+            let mut writer = store.writer().unwrap();
+            push(&mut writer, background).unwrap();
+            let done = writer.commit(&[]).unwrap();
+            let segments = store.snapshot().unwrap();
+            let segments = segments.segments(Table::Metrics);
+            let sums: Vec<_> = segments
+                .iter()
+                .map(|s| (s.rows, s.min_us, s.max_us))
+                .collect();
+            (format!("{:?}", done.rows), sums)
+        };
+        let alone = of(false);
+        assert!(
+            alone.1.len() > 2 && alone.0.contains("replaced: 6"),
+            "{alone:?}"
+        );
+        assert_eq!(of(true), alone);
+    }
+
+    #[test]
+    fn what_another_thread_cannot_write_fails_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let hook = |step: &Step<'_>| match step.name {
+            "sync" if step.path.to_string_lossy().contains("metrics") => {
+                Err(io::Error::other("no more of this"))
+            }
+            _ => Ok(()),
+        };
+        let store = Store::create_failing(dir.path(), Arc::new(hook)).unwrap();
+        let mut writer = store.writer().unwrap();
+        let failed = push(&mut writer, true).and_then(|()| writer.commit(&[]).map(|_| ()));
+        let failed = failed.unwrap_err().to_string();
+        assert!(failed.contains("metrics"), "{failed}");
+        drop(writer);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.snapshot().unwrap().segments(Table::Metrics).len(), 0);
+        assert_eq!(store.verify().unwrap().findings, []);
+    }
 }
