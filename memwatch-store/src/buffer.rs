@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, DictionaryArray, Float64Builder, Int32Array, Int64Builder,
-    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, ArrowPrimitiveType, BooleanBuilder, DictionaryArray, Int32Array, NullBufferBuilder,
+    PrimitiveArray, RecordBatch, StringArray, StringBuilder,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
+};
 use hashbrown::HashMap;
 use memwatch_core::Timestamp;
 use memwatch_core::record::Identity;
@@ -105,7 +107,7 @@ impl Columns {
 
     pub(crate) fn timestamp(&mut self, value: Option<Timestamp>) {
         match self.column() {
-            ColumnBuffer::Timestamp(b) => b.append_option(value.map(Timestamp::micros)),
+            ColumnBuffer::Timestamp(b) => b.append(value.map(Timestamp::micros)),
             _ => unreachable!("a timestamp column"),
         }
         self.bytes += 8;
@@ -113,7 +115,7 @@ impl Columns {
 
     pub(crate) fn int(&mut self, value: Option<i64>) {
         match self.column() {
-            ColumnBuffer::Int(b) => b.append_option(value),
+            ColumnBuffer::Int(b) => b.append(value),
             _ => unreachable!("an integer column"),
         }
         self.bytes += 8;
@@ -121,7 +123,7 @@ impl Columns {
 
     pub(crate) fn float(&mut self, value: Option<f64>) {
         match self.column() {
-            ColumnBuffer::Float(b) => b.append_option(value),
+            ColumnBuffer::Float(b) => b.append(value),
             _ => unreachable!("a float column"),
         }
         self.bytes += 8;
@@ -199,9 +201,9 @@ pub(crate) fn buffer_schema(table: Table) -> SchemaRef {
 
 /// The values of one column.
 pub(crate) enum ColumnBuffer {
-    Timestamp(TimestampMicrosecondBuilder),
-    Int(Int64Builder),
-    Float(Float64Builder),
+    Timestamp(Words<TimestampMicrosecondType>),
+    Int(Words<Int64Type>),
+    Float(Words<Float64Type>),
     Bool(BooleanBuilder),
     Text(StringBuilder),
     Interned(Interned),
@@ -210,11 +212,9 @@ pub(crate) enum ColumnBuffer {
 impl ColumnBuffer {
     fn new(column: &Column) -> ColumnBuffer {
         match (column.kind, column.encoding) {
-            (ColumnType::Timestamp, _) => ColumnBuffer::Timestamp(
-                TimestampMicrosecondBuilder::new().with_data_type(column.data_type()),
-            ),
-            (ColumnType::Int, _) => ColumnBuffer::Int(Int64Builder::new()),
-            (ColumnType::Float, _) => ColumnBuffer::Float(Float64Builder::new()),
+            (ColumnType::Timestamp, _) => ColumnBuffer::Timestamp(Words::new(column)),
+            (ColumnType::Int, _) => ColumnBuffer::Int(Words::new(column)),
+            (ColumnType::Float, _) => ColumnBuffer::Float(Words::new(column)),
             (ColumnType::Bool, _) => ColumnBuffer::Bool(BooleanBuilder::new()),
             (ColumnType::Text, ColumnEncoding::Dictionary) => {
                 ColumnBuffer::Interned(Interned::default())
@@ -226,14 +226,14 @@ impl ColumnBuffer {
     /// Adds a value; says how many bytes it takes.
     fn push(&mut self, cell: Cell<'_>) -> Result<usize, &'static str> {
         match (self, cell) {
-            (ColumnBuffer::Timestamp(b), Cell::Word(v)) => b.append_value(v),
-            (ColumnBuffer::Timestamp(b), Cell::Null) => b.append_null(),
-            (ColumnBuffer::Int(b), Cell::Word(v)) => b.append_value(v),
-            (ColumnBuffer::Int(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Timestamp(b), Cell::Word(v)) => b.append(Some(v)),
+            (ColumnBuffer::Timestamp(b), Cell::Null) => b.append(None),
+            (ColumnBuffer::Int(b), Cell::Word(v)) => b.append(Some(v)),
+            (ColumnBuffer::Int(b), Cell::Null) => b.append(None),
             (ColumnBuffer::Float(b), Cell::Word(v)) => {
-                b.append_value(f64::from_le_bytes(v.to_le_bytes()));
+                b.append(Some(f64::from_le_bytes(v.to_le_bytes())));
             }
-            (ColumnBuffer::Float(b), Cell::Null) => b.append_null(),
+            (ColumnBuffer::Float(b), Cell::Null) => b.append(None),
             (ColumnBuffer::Bool(b), Cell::Bit(v)) => b.append_value(v),
             (ColumnBuffer::Bool(b), Cell::Null) => b.append_null(),
             (ColumnBuffer::Text(b), Cell::Text(v)) => {
@@ -250,13 +250,53 @@ impl ColumnBuffer {
 
     fn finish(self) -> Result<ArrayRef> {
         Ok(match self {
-            ColumnBuffer::Timestamp(mut b) => Arc::new(b.finish()),
-            ColumnBuffer::Int(mut b) => Arc::new(b.finish()),
-            ColumnBuffer::Float(mut b) => Arc::new(b.finish()),
+            ColumnBuffer::Timestamp(b) => Arc::new(b.finish()),
+            ColumnBuffer::Int(b) => Arc::new(b.finish()),
+            ColumnBuffer::Float(b) => Arc::new(b.finish()),
             ColumnBuffer::Bool(mut b) => Arc::new(b.finish()),
             ColumnBuffer::Text(mut b) => Arc::new(b.finish()),
             ColumnBuffer::Interned(b) => b.finish()?,
         })
+    }
+}
+
+/// Values of eight bytes, of which some may be missing. Arrow's builder does the same with a call for each value.
+pub(crate) struct Words<T: ArrowPrimitiveType> {
+    kind: DataType,
+    values: Vec<T::Native>,
+    present: NullBufferBuilder,
+}
+
+impl<T: ArrowPrimitiveType> Words<T> {
+    fn new(column: &Column) -> Words<T> {
+        Words {
+            kind: column.data_type(),
+            values: Vec::new(),
+            present: NullBufferBuilder::new(0),
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, value: Option<T::Native>) {
+        match value {
+            Some(_) => self.present.append_non_null(),
+            None => self.present.append_null(),
+        }
+        self.values.push(value.unwrap_or_default());
+    }
+
+    /// The values, with a zero for each that is missing.
+    pub(crate) fn values(&self) -> &[T::Native] {
+        &self.values
+    }
+
+    /// A bit for each value that is there; `None` when all are.
+    pub(crate) fn present(&self) -> Option<&[u8]> {
+        self.present.as_slice()
+    }
+
+    fn finish(mut self) -> PrimitiveArray<T> {
+        PrimitiveArray::new(self.values.into(), self.present.finish()).with_data_type(self.kind)
     }
 }
 

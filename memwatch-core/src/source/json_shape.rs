@@ -4,7 +4,6 @@
 //! serde read; a later line that has it is read by comparing bytes and reading values. Anything else about a line (another key, a
 //! space, an escape, a number of another kind) makes [`Shape::read`] give up, and serde reads the line: that alone decides what is valid.
 
-use memchr::memchr;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -20,7 +19,7 @@ pub(crate) struct Shape<F> {
 
 struct Piece<F> {
     /// The bytes between the value before and this one.
-    before: Box<[u8]>,
+    before: Literal,
     /// What the value is read into; `None` for one that nobody reads.
     field: Option<F>,
 }
@@ -71,7 +70,7 @@ impl<F: Copy> Shape<F> {
                     // What `null` means, no value, is part of the shape.
                     if *value != b'n' {
                         shape.pieces.push(Piece {
-                            before: text[from..at].into(),
+                            before: Literal::new(&text[from..at]),
                             field: field_of(outer.as_deref(), &key),
                         });
                         from = end;
@@ -93,13 +92,70 @@ impl<F: Copy> Shape<F> {
     ) -> Option<()> {
         let mut cursor = Cursor { rest: text };
         for piece in &self.pieces {
-            cursor.rest = cursor.rest.strip_prefix(&*piece.before)?;
+            cursor.rest = piece.before.strip(cursor.rest)?;
             match piece.field {
                 Some(field) => read(field, &mut cursor)?,
                 None => cursor.skip()?,
             }
         }
         (*cursor.rest == *self.end).then_some(())
+    }
+}
+
+/// Bytes that a line must have. Most are a key with its punctuation: up to 32 bytes are compared as two words.
+struct Literal {
+    bytes: Box<[u8]>,
+    /// The bytes, then zeros; and which bits of a line are compared with them.
+    words: [u128; 2],
+    masks: [u128; 2],
+}
+
+impl Literal {
+    fn new(bytes: &[u8]) -> Literal {
+        let word = |from: usize| {
+            let mut word = [0; 16];
+            let mut mask = [0; 16];
+            for (at, byte) in bytes.iter().skip(from).take(16).enumerate() {
+                (word[at], mask[at]) = (*byte, 0xff);
+            }
+            (u128::from_le_bytes(word), u128::from_le_bytes(mask))
+        };
+        let [low, high] = [word(0), word(16)];
+        Literal {
+            bytes: bytes.into(),
+            words: [low.0, high.0],
+            masks: [low.1, high.1],
+        }
+    }
+
+    /// What comes after it, if `text` begins with it.
+    #[inline]
+    fn strip<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some(low) = text.first_chunk::<16>()
+            && self.bytes.len() <= 16
+        {
+            let same = u128::from_le_bytes(*low) & self.masks[0] == self.words[0];
+            return if same {
+                text.get(self.bytes.len()..)
+            } else {
+                None
+            };
+        }
+        if let Some(both) = text.first_chunk::<32>()
+            && self.bytes.len() <= 32
+        {
+            let [Some(low), Some(high)] = [both.first_chunk(), both.last_chunk()] else {
+                return None;
+            };
+            let same = u128::from_le_bytes(*low) & self.masks[0] == self.words[0]
+                && u128::from_le_bytes(*high) & self.masks[1] == self.words[1];
+            return if same {
+                text.get(self.bytes.len()..)
+            } else {
+                None
+            };
+        }
+        text.strip_prefix(&*self.bytes)
     }
 }
 
@@ -127,14 +183,14 @@ impl<F> Default for Shapes<F> {
 }
 
 impl<F: Copy> Shapes<F> {
-    /// What `read` makes of the first known shape that the line has.
+    /// Asks `read` for each known shape whether the line has it, until one fits.
     #[inline]
-    pub(crate) fn read<T>(&mut self, read: impl Fn(&Shape<F>) -> Option<T>) -> Option<T> {
+    pub(crate) fn read(&mut self, mut read: impl FnMut(&Shape<F>) -> Option<()>) -> Option<()> {
         for at in 0..self.known.len() {
-            if let Some(found) = read(&self.known[at]) {
+            if read(&self.known[at]).is_some() {
                 self.known.swap(0, at);
                 self.hits = self.hits.saturating_add(1);
-                return Some(found);
+                return Some(());
             }
         }
         None
@@ -183,7 +239,11 @@ impl<'a> Cursor<'a> {
     /// A number of 64 bits, written as JSON wants it.
     #[inline]
     fn digits(&mut self) -> Option<u64> {
-        let (number, length) = digits(self.rest)?;
+        let (number, length) = match self.rest.first_chunk::<24>() {
+            Some(text) => digits_of_chunk(text),
+            None => None,
+        }
+        .or_else(|| digits(self.rest))?;
         if length == 0 || (self.rest[0] == b'0' && length > 1) {
             return None;
         }
@@ -227,12 +287,9 @@ impl Value<'_> for Gogc {
 impl<'a> Value<'a> for Text<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
         cursor.byte(b'"')?;
-        let length = memchr(b'"', cursor.rest)?;
-        let (text, rest) = cursor.rest.split_at(length);
-        if text.iter().any(|b| *b < b' ' || *b == b'\\') {
-            return None;
-        }
-        cursor.rest = &rest[1..];
+        let special = |b: &u8| *b < b' ' || matches!(*b, b'"' | b'\\');
+        let (text, rest) = cursor.rest.split_at(cursor.rest.iter().position(special)?);
+        cursor.rest = rest.strip_prefix(b"\"")?;
         std::str::from_utf8(text).ok().map(Text::borrowed)
     }
 }
@@ -293,66 +350,67 @@ impl<'a, T: Value<'a>> Value<'a> for Vec<T> {
 }
 
 /// 10 to the power of an index.
-const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-/// More may not fit 64 bits.
-const DIGITS_SAFE: usize = 19;
-
-/// The number that `text` begins with and how many digits that is; `None` when it does not fit. Eight bytes at a time.
+const POWERS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+/// The number that a chunk begins with and how many digits that is; `None` when it may not fit. Eight bytes at a time.
 #[inline]
-fn digits(text: &[u8]) -> Option<(u64, usize)> {
-    let (mut number, mut length) = (0u64, 0);
-    while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*eight);
-        let count = leading_digits(word);
-        if length + count > DIGITS_SAFE {
-            return digits_checked(text);
-        }
-        if count == 8 {
-            number = number * 100_000_000 + eight_digits(word);
-            length += 8;
-            continue;
-        }
-        if count > 0 {
-            // The digits move to the end; what comes in before them counts as zeros.
-            let word = (word & 0x0f0f_0f0f_0f0f_0f0f) << (64 - 8 * count);
-            number = number * POWERS[count] + eight_digits(word);
-        }
-        return Some((number, length + count));
+fn digits_of_chunk(text: &[u8; 24]) -> Option<(u64, usize)> {
+    let [first, second, third] = text.as_chunks::<8>().0 else {
+        return None;
+    };
+    let first = u64::from_le_bytes(*first);
+    let count = leading_digits(first);
+    if count < 8 {
+        return Some((first_digits(first, count), count as usize));
     }
-    for byte in &text[length.min(text.len())..] {
-        if !byte.is_ascii_digit() {
-            break;
-        }
-        if length == DIGITS_SAFE {
-            return digits_checked(text);
-        }
-        number = number * 10 + u64::from(byte - b'0');
-        length += 1;
+    let second = u64::from_le_bytes(*second);
+    let more = leading_digits(second);
+    let number = first_digits(first, 8) * POWERS[more as usize] + first_digits(second, more);
+    if more < 8 {
+        return Some((number, 8 + more as usize));
     }
-    Some((number, length))
+    let third = u64::from_le_bytes(*third);
+    let last = leading_digits(third);
+    // 19 digits always fit.
+    (last <= 3).then(|| {
+        let number = number * POWERS[last as usize] + first_digits(third, last);
+        (number, 16 + last as usize)
+    })
 }
 
-/// The same of any length.
-#[cold]
-fn digits_checked(text: &[u8]) -> Option<(u64, usize)> {
+/// The same of any length; `None` when the number does not fit.
+fn digits(text: &[u8]) -> Option<(u64, usize)> {
     let length = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    if length == 0 {
+        return Some((0, 0));
+    }
     let number = std::str::from_utf8(&text[..length]).ok()?.parse().ok()?;
     Some((number, length))
 }
 
 /// How many of eight bytes, from the first, are digits.
 #[inline]
-fn leading_digits(word: u64) -> usize {
+fn leading_digits(word: u64) -> u32 {
     // 0 to 9 for digits; a carry of the addition can only reach bytes after one that is no digit.
     let bytes = word ^ 0x3030_3030_3030_3030;
     let others = (bytes.wrapping_add(0x0606_0606_0606_0606) | bytes) & 0xf0f0_f0f0_f0f0_f0f0;
-    (others.trailing_zeros() / 8) as usize
+    others.trailing_zeros() / 8
 }
 
-/// The number that eight digits write, of which only the lower four bits are looked at.
+/// The number that the first `count` of eight bytes write.
 #[inline]
-fn eight_digits(word: u64) -> u64 {
-    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
+fn first_digits(word: u64, count: u32) -> u64 {
+    // The digits move to the end; what comes in before them counts as zeros.
+    let ones = (word & 0x0f0f_0f0f_0f0f_0f0f).unbounded_shl(64 - 8 * count);
     let pairs = (ones.wrapping_mul(10).wrapping_add(ones >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
@@ -395,15 +453,23 @@ mod tests {
         Some((u64::try_from(number).ok()?, length))
     }
 
+    fn same_digits(text: &[u8]) {
+        let expected = digits_one_by_one(text);
+        assert_eq!(digits(text), expected);
+        if let Some(found) = text.first_chunk().and_then(digits_of_chunk) {
+            assert_eq!(Some(found), expected);
+        }
+    }
+
     proptest! {
         #[test]
-        fn digits_are_those_that_stand_there(text in "[0-9]{0,21}[ -~]{0,12}[0-9]{0,3}") {
-            prop_assert_eq!(digits(text.as_bytes()), digits_one_by_one(text.as_bytes()));
+        fn digits_are_those_that_stand_there(text in "[0-9]{0,21}[ -~]{0,24}[0-9]{0,3}") {
+            same_digits(text.as_bytes());
         }
 
         #[test]
         fn digits_of_any_bytes(text in prop::collection::vec(any::<u8>(), 0..24)) {
-            prop_assert_eq!(digits(&text), digits_one_by_one(&text));
+            same_digits(&text);
         }
 
         #[test]
@@ -450,6 +516,23 @@ mod tests {
             ),
         ] {
             assert_eq!(found(from, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn literals_of_every_length() {
+        let text: Vec<u8> = (1..80).collect();
+        for length in 0..60 {
+            let literal = Literal::new(&text[..length]);
+            for end in 0..text.len() {
+                let expected = text[..end].strip_prefix(&text[..length]);
+                assert_eq!(literal.strip(&text[..end]), expected, "{length} of {end}");
+            }
+            for wrong in 0..length {
+                let mut other = text.clone();
+                other[wrong] ^= 0x80;
+                assert_eq!(literal.strip(&other), None, "{length}, not {wrong}");
+            }
         }
     }
 

@@ -75,13 +75,11 @@ impl Reader {
         if text.trim_ascii().is_empty() {
             return Ok(());
         }
-        let line = match self.lines.read(text) {
-            Ok(line) => line,
-            Err(error) => {
-                let fault = Fault::of(&error, text);
-                return out.reject(number, fault.field, fault.expected, fault.found);
-            }
-        };
+        let mut line = JsonLine::default();
+        if let Err(error) = self.lines.read(text, &mut line) {
+            let fault = Fault::of(&error, text);
+            return out.reject(number, fault.field, fault.expected, fault.found);
+        }
         match line.kind.as_ref().map(Text::as_str) {
             Some("meta") => self.meta(number, &line, out),
             Some("sample") => self.sample(number, &line, out),

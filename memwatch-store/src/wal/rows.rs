@@ -64,28 +64,16 @@ pub(super) fn encode(columns: &Columns) -> Vec<u8> {
 fn encode_column(out: &mut Vec<u8>, column: &ColumnBuffer, rows: usize) {
     match column {
         ColumnBuffer::Timestamp(b) => {
-            put_words(
-                out,
-                rows,
-                b.validity_slice(),
-                b.values_slice().iter().map(|v| v.to_le_bytes()),
-            );
+            let values = b.values().iter().map(|v| v.to_le_bytes());
+            put_words(out, rows, b.present(), values);
         }
         ColumnBuffer::Int(b) => {
-            put_words(
-                out,
-                rows,
-                b.validity_slice(),
-                b.values_slice().iter().map(|v| v.to_le_bytes()),
-            );
+            let values = b.values().iter().map(|v| v.to_le_bytes());
+            put_words(out, rows, b.present(), values);
         }
         ColumnBuffer::Float(b) => {
-            put_words(
-                out,
-                rows,
-                b.validity_slice(),
-                b.values_slice().iter().map(|v| v.to_le_bytes()),
-            );
+            let values = b.values().iter().map(|v| v.to_le_bytes());
+            put_words(out, rows, b.present(), values);
         }
         ColumnBuffer::Bool(b) => {
             if put_presence(out, rows, b.validity_slice()) {
