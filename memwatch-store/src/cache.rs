@@ -15,7 +15,7 @@ use crate::segment::ColumnChecksums;
 const FOOTER_BYTES: usize = 8 << 20;
 /// Decoded blocks kept: those of one stretch of a backtest, in which selector after selector asks for the same instants, and the last of
 /// which the next stretch begins with. What is kept longer only takes pages of memory that were never touched.
-const BLOCK_BYTES: usize = 16 << 20;
+const BLOCK_BYTES: usize = 8 << 20;
 /// Columns of row groups and footers kept as they came over a network.
 const PIECE_BYTES: usize = 32 << 20;
 

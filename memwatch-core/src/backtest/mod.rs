@@ -220,7 +220,7 @@ impl<'r> Backtest<'r> {
     /// About how many samples and results are held in memory at once; no result depends on it.
     #[must_use]
     pub fn memory_samples(mut self, samples: usize) -> Self {
-        self.chunking.samples = samples.max(1);
+        self.chunking.samples = Some(samples.max(1));
         self
     }
 

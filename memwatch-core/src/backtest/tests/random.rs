@@ -167,10 +167,10 @@ proptest! {
         });
         let data = MemorySeries { series: series.collect() };
         let mut backtest = Backtest::new(&file).range(seconds(3, 95));
-        backtest.chunking = Chunking { samples: 1_000_000, first: Nanos(1_000 * S), shares: false };
+        backtest.chunking = Chunking { samples: Some(1_000_000), first: Nanos(1_000 * S), shares: false };
         let alone = on_threads(1, || backtest.run(&data).unwrap());
         for threads in [1, 2, 4] {
-            backtest.chunking = Chunking { samples, first: Nanos(first * S), shares: true };
+            backtest.chunking = Chunking { samples: Some(samples), first: Nanos(first * S), shares: true };
             let shared = on_threads(threads, || backtest.run(&data).unwrap());
             // Debug prints every digit, and NaN as equal to itself.
             prop_assert_eq!(format!("{:?}", alone.alerts), format!("{:?}", shared.alerts));
@@ -218,9 +218,9 @@ proptest! {
         let data = MemorySeries { series: series.collect() };
         let range = seconds(3, 170);
         let mut backtest = Backtest::new(&file).range(range);
-        backtest.chunking = Chunking { samples: 1_000_000, first: Nanos(1_000 * S), shares: false };
+        backtest.chunking = Chunking { samples: Some(1_000_000), first: Nanos(1_000 * S), shares: false };
         let whole = backtest.run(&data).unwrap();
-        backtest.chunking = Chunking { samples, first: Nanos(first * S), shares: true };
+        backtest.chunking = Chunking { samples: Some(samples), first: Nanos(first * S), shares: true };
         let cut = backtest.run(&data).unwrap();
         prop_assert_eq!(&whole.alerts, &cut.alerts);
         prop_assert_eq!(&whole.rules, &cut.rules);
