@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use memwatch_store::{Appender, Compaction, Retention, Store};
-use shared::{Promised, Random, day_of, folder, option, push, rows, start_of};
+use shared::{Promised, Random, check, day_of, folder, option, push, start_of};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -124,40 +124,6 @@ fn kill_one(
         }
     }
     Ok(phase)
-}
-
-/// What is there is what was promised, before and after recovery. Groups and bytes that recovery found.
-fn check(folder: &Path, promised: &mut Promised) -> Outcome<(u64, u64)> {
-    if !Store::is_store(folder) {
-        return if promised.count() == 0 {
-            Ok((0, 0))
-        } else {
-            Err("the store is gone".into())
-        };
-    }
-    let store = Store::open(folder)?;
-    let before = rows(&store.snapshot()?)?;
-    promised.check(&before)?;
-    let appender = store.append()?;
-    let found = (
-        appender.recovered().frames,
-        appender.recovered().dropped_bytes,
-    );
-    drop(appender);
-    let after = rows(&store.snapshot()?)?;
-    if before != after {
-        return Err(format!(
-            "{} rows before recovery, {} after",
-            before.len(),
-            after.len()
-        )
-        .into());
-    }
-    let verified = store.verify()?;
-    match verified.findings.first() {
-        Some(finding) => Err(format!("verify: {finding}").into()),
-        None => Ok(found),
-    }
 }
 
 /// Writes until it is killed.

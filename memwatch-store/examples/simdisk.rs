@@ -2,7 +2,8 @@
 //!
 //! A seed decides what is written (appends, syncs, flushes, commits, compactions, removals), before which step on the disk the power goes, and
 //! what of the steps that were not synced yet survives: bytes of a file dropped, torn at 512 bytes, or replaced by zeros, in any combination; new
-//! names, renames and removals in a folder each kept or not, in any combination. What was synced survives. Then the store is opened and has
+//! names, renames and removals in a folder each kept or not, in any combination. What was synced survives. In half of the seeds the process is
+//! killed before that, and another one goes on with what the system shows it, synced or not. Then the store is opened and has
 //! to hold every acknowledged row once and nothing else. A failure ends the run with exit code 1; `--seed N --seeds 1` replays it.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // A program.
 
@@ -41,8 +42,8 @@ fn main() -> Outcome<()> {
         began.elapsed()
     );
     println!(
-        "{} rows acknowledged, {} steps; the power went before the end in {}, after which {} readers were refused until a writer had recovered",
-        total.acknowledged, total.steps, total.cut, total.refused
+        "{} rows acknowledged, {} steps; a process was killed in {}; the power went before the end in {}, after which {} readers were refused until a writer had recovered",
+        total.acknowledged, total.steps, total.killed, total.cut, total.refused
     );
     Ok(())
 }
@@ -52,6 +53,7 @@ struct Counts {
     acknowledged: u64,
     steps: u64,
     cut: u64,
+    killed: u64,
     refused: u64,
 }
 
@@ -60,6 +62,7 @@ impl Counts {
         self.acknowledged += other.acknowledged;
         self.steps += other.steps;
         self.cut += other.cut;
+        self.killed += other.killed;
         self.refused += other.refused;
     }
 }
@@ -72,27 +75,33 @@ fn one(seed: u64) -> Outcome<Counts> {
     fs::create_dir(&root)?;
     let most = if random.one_in(3) { 60 } else { 420 };
     let last_step = random.below(most);
-    let disk = Arc::new(Mutex::new(Simulated::new(&root, last_step)));
-    let hook = Arc::clone(&disk);
+    let killed_at = random.one_in(2).then(|| random.below(last_step + 1));
+    let disk = Arc::new(Mutex::new(Simulated::new(&root, killed_at, last_step)));
     let mut promised = Promised::default();
-    let store = Store::create_failing(
-        root.join("store"),
-        Arc::new(move |step: &Step<'_>| {
-            hook.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .step(step)
-        }),
-    );
-    let made = store.is_ok();
-    if let Ok(store) = store {
-        // It ends with the power, or with what it had to do.
-        let _ = work(&store, &mut random, &mut promised);
+    let mut next = 0;
+    let mut made = false;
+    for _ in 0..1 + u32::from(killed_at.is_some()) {
+        let hook = Arc::clone(&disk);
+        let store = Store::create_failing(
+            root.join("store"),
+            Arc::new(move |step: &Step<'_>| {
+                hook.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .step(step)
+            }),
+        );
+        if let Ok(store) = store {
+            made = true;
+            // It ends with the process, with the power, or with what it had to do.
+            let _ = work(&store, &mut random, &mut promised, &mut next);
+        }
     }
     let disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
     let mut counts = Counts {
         acknowledged: promised.count(),
         steps: disk.steps,
         cut: u64::from(disk.steps > last_step),
+        killed: u64::from(killed_at.is_some_and(|step| disk.steps > step)),
         refused: 0,
     };
     let image = folder.path().join("image");
@@ -132,10 +141,18 @@ fn one(seed: u64) -> Outcome<Counts> {
     }
 }
 
-/// A random life of a store.
-fn work(store: &Store, random: &mut Random, promised: &mut Promised) -> Outcome<()> {
-    let mut next = 0;
+/// A random life of a store; the first row that it writes has the number `next`.
+fn work(
+    store: &Store,
+    random: &mut Random,
+    promised: &mut Promised,
+    next: &mut u64,
+) -> Outcome<()> {
     let mut appender: Option<Appender> = None;
+    if let Some(day) = promised.cut_off() {
+        store.retain(&Retention::before(start_of(day)))?;
+        promised.gone(day);
+    }
     for _ in 0..4 + random.below(10) {
         match random.below(12) {
             0..6 => {
@@ -144,12 +161,12 @@ fn work(store: &Store, random: &mut Random, promised: &mut Promised) -> Outcome<
                     none => none.insert(store.append()?),
                 };
                 let count = 1 + random.below(30);
-                for number in next..next + count {
+                for number in *next..*next + count {
                     push(open, number)?;
                 }
                 open.sync()?;
-                promised.acknowledge(next, next + count - 1);
-                next += count;
+                promised.acknowledge(*next, *next + count - 1);
+                *next += count;
             }
             6..8 => {
                 if let Some(open) = &mut appender {
@@ -161,14 +178,14 @@ fn work(store: &Store, random: &mut Random, promised: &mut Promised) -> Outcome<
                 // As an ingest does it, with some rows that are there already.
                 appender = None;
                 let mut writer = store.writer()?;
-                let from = next - random.below(20).min(next % shared::ROWS_PER_DAY);
+                let from = *next - random.below(20).min(*next % shared::ROWS_PER_DAY);
                 let count = 1 + random.below(30);
-                for number in from..next + count {
+                for number in from..*next + count {
                     push(&mut writer, number)?;
                 }
                 writer.commit(&[])?;
-                promised.acknowledge(next, next + count - 1);
-                next += count;
+                promised.acknowledge(*next, *next + count - 1);
+                *next += count;
             }
             10 => {
                 appender = None;
@@ -176,9 +193,9 @@ fn work(store: &Store, random: &mut Random, promised: &mut Promised) -> Outcome<
             }
             _ => {
                 // The next rows are of another day.
-                next = (day_of(next) + 1) * shared::ROWS_PER_DAY;
+                *next = (day_of(*next) + 1) * shared::ROWS_PER_DAY;
                 if random.one_in(3) {
-                    let day = random.below(day_of(next) + 1);
+                    let day = random.below(day_of(*next) + 1);
                     appender = None;
                     promised.going(day);
                     store.retain(&Retention::before(start_of(day)))?;
@@ -204,6 +221,7 @@ enum Change {
 struct Simulated {
     root: PathBuf,
     steps: u64,
+    killed_at: Option<u64>,
     last_step: u64,
     /// What was synced of each file; `None` for a folder.
     synced: Vec<Option<Vec<u8>>>,
@@ -216,10 +234,11 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn new(root: &Path, last_step: u64) -> Simulated {
+    fn new(root: &Path, killed_at: Option<u64>, last_step: u64) -> Simulated {
         Simulated {
             root: root.to_path_buf(),
             steps: 0,
+            killed_at,
             last_step,
             synced: Vec::new(),
             unnamed: BTreeMap::new(),
@@ -234,6 +253,10 @@ impl Simulated {
         self.steps += 1;
         if self.steps > self.last_step {
             return Err(io::Error::other("the power went"));
+        }
+        if self.killed_at.is_some_and(|step| self.steps > step) {
+            self.killed_at = None;
+            return Err(io::Error::other("killed"));
         }
         let path = step.path.to_path_buf();
         match (step.name, step.from) {

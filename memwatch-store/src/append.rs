@@ -158,15 +158,20 @@ impl Appender {
 
     fn sync_only(&mut self) -> Result<Acknowledged> {
         let rows = std::mem::take(&mut self.group_rows);
+        let wal = &mut self.wal;
+        let group = &mut self.group;
+        // Also without rows: those that a failed sync took with it are not acknowledged by the next one.
+        self.writer.guarded(|_| {
+            if rows == 0 {
+                return Ok(());
+            }
+            let group = std::mem::replace(group, empty_group());
+            for columns in group.iter().filter(|columns| columns.rows() > 0) {
+                wal.append(columns)?;
+            }
+            wal.sync()
+        })?;
         if rows > 0 {
-            let group = std::mem::replace(&mut self.group, empty_group());
-            let wal = &mut self.wal;
-            self.writer.guarded(|_| {
-                for columns in group.iter().filter(|columns| columns.rows() > 0) {
-                    wal.append(columns)?;
-                }
-                wal.sync()
-            })?;
             self.total += rows;
             self.waiting += rows;
             self.since.get_or_insert_with(Instant::now);
@@ -201,6 +206,7 @@ fn empty_group() -> Vec<Columns> {
 
 impl RowSink for Appender {
     fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
+        self.writer.check_usable()?;
         let group = &mut self.group[R::TABLE.index()];
         group.push(of, row, 0);
         self.group_rows += 1;

@@ -74,7 +74,12 @@ impl Writer {
         if marker.format < FORMAT {
             marker::write(layout, storage, &marker.created_by)?;
         }
+        // Names that a writer left which died before they were durable: from here on all rests on them.
+        storage.sync_dir(layout.root())?;
         let mut state = State::read(layout, storage)?;
+        if state.version > 0 {
+            storage.sync_dir(&layout.manifest())?;
+        }
         if lock.must_fence() {
             state = fence(&shared, state, lock.as_ref())?;
         }
@@ -137,13 +142,19 @@ impl Writer {
 
     /// Runs one step; after a failure the writer is of no more use, for what it had gathered is no longer whole.
     pub(crate) fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.failed {
-            return Err(Error::WriterFailed);
-        }
+        self.check_usable()?;
         self.failed = true; // Also when the step panics.
         let done = step(self);
         self.failed = done.is_err();
         done
+    }
+
+    /// Fails when a step failed before.
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        if self.failed {
+            return Err(Error::WriterFailed);
+        }
+        Ok(())
     }
 
     /// Fails when another writer took over meanwhile.
@@ -218,10 +229,13 @@ impl Writer {
         let relative = Layout::artifact(&hash, extension(artifact.kind, content));
         let shared = &self.staging.shared;
         let path = shared.layout.root().join(&relative);
-        if shared.storage.size(&path)? != Some(content.len() as u64) {
-            if let Some(folder) = path.parent() {
-                shared.storage.create_dir(folder)?;
-            }
+        let folder = path.parent().unwrap_or(&path);
+        if shared.storage.size(&path)? == Some(content.len() as u64) {
+            // Whoever put it there may have died before its name was durable.
+            shared.storage.create_dir(folder)?;
+            shared.storage.sync_dir(folder)?;
+        } else {
+            shared.storage.create_dir(folder)?;
             shared.storage.write(&path, content, true)?;
         }
         Ok((hex(&hash), relative))

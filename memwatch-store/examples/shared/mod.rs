@@ -2,12 +2,13 @@
 #![allow(dead_code)] // Each program uses a part.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
 use memwatch_core::record::{Identity, MetricKind, MetricSample, RecordSink};
 use memwatch_core::{TimeRange, Timestamp};
-use memwatch_store::{Instances, Snapshot, Table};
+use memwatch_store::{Instances, Snapshot, Store, Table};
 
 /// Rows of one day.
 pub(crate) const ROWS_PER_DAY: u64 = 2_000;
@@ -128,6 +129,11 @@ impl Promised {
         self.going = self.going.max(before_day);
     }
 
+    /// The day up to which a removal was begun that did not end.
+    pub(crate) fn cut_off(&self) -> Option<u64> {
+        (self.going > self.gone).then_some(self.going)
+    }
+
     pub(crate) fn gone(&mut self, before_day: u64) {
         self.gone = self.gone.max(before_day);
     }
@@ -171,10 +177,47 @@ impl Promised {
     }
 }
 
+/// What is there is what was promised, before and after recovery. Groups and bytes that recovery found.
+pub(crate) fn check(
+    folder: &Path,
+    promised: &mut Promised,
+) -> Result<(u64, u64), Box<dyn std::error::Error>> {
+    if !Store::is_store(folder) {
+        return if promised.count() == 0 {
+            Ok((0, 0))
+        } else {
+            Err("the store is gone".into())
+        };
+    }
+    let store = Store::open(folder)?;
+    let before = rows(&store.snapshot()?)?;
+    promised.check(&before)?;
+    let appender = store.append()?;
+    let found = (
+        appender.recovered().frames,
+        appender.recovered().dropped_bytes,
+    );
+    drop(appender);
+    let after = rows(&store.snapshot()?)?;
+    if before != after {
+        return Err(format!(
+            "{} rows before recovery, {} after",
+            before.len(),
+            after.len()
+        )
+        .into());
+    }
+    let verified = store.verify()?;
+    match verified.findings.first() {
+        Some(finding) => Err(format!("verify: {finding}").into()),
+        None => Ok(found),
+    }
+}
+
 /// A new folder, in memory where the system has such: nothing here depends on the disk below, and its syncs are slow.
 pub(crate) fn folder() -> std::io::Result<tempfile::TempDir> {
     match std::env::var_os("TMPDIR") {
-        None if std::path::Path::new("/dev/shm").is_dir() => tempfile::tempdir_in("/dev/shm"),
+        None if Path::new("/dev/shm").is_dir() => tempfile::tempdir_in("/dev/shm"),
         _ => tempfile::tempdir(),
     }
 }

@@ -1,15 +1,18 @@
 //! A folder of this machine: files that survive a crash.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use memwatch_core::Timestamp;
 
 use super::{Backend, Listed, NewFile, Steps, WriterLock};
+use crate::cache::locked;
 use crate::layout::{new_id, with_suffix};
 use crate::lock::FolderLock;
 use crate::{Error, Result};
@@ -18,11 +21,16 @@ use crate::{Error, Result};
 #[derive(Clone, Default)]
 pub(crate) struct Folder {
     steps: Steps,
+    /// Folders whose names are durable for sure.
+    durable: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Folder {
     pub(crate) fn stopped_by(steps: Steps) -> Folder {
-        Folder { steps }
+        Folder {
+            steps,
+            ..Folder::default()
+        }
     }
 
     fn create_file(&self, path: &Path, private: bool) -> Result<File> {
@@ -56,6 +64,14 @@ impl Folder {
         self.sync(&file, &unfinished)?;
         Ok(unfinished)
     }
+}
+
+/// Whether a link failed because the file system has none: FAT, some network file systems. All else (a full disk, a bad one) is a failure.
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// What is there, or nothing.
@@ -168,9 +184,11 @@ impl Backend for Folder {
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
         self.steps.step_from("link", to, Some(from))?;
-        fs::hard_link(from, to)
-            .or_else(|_| fs::copy(from, to).map(|_| ()))
-            .map_err(Error::io(to, "link"))
+        match fs::hard_link(from, to) {
+            Err(e) if has_no_links(&e) => fs::copy(from, to).map(|_| ()),
+            linked => linked,
+        }
+        .map_err(Error::io(to, "link"))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
@@ -179,19 +197,31 @@ impl Backend for Folder {
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
-        if dir.is_dir() {
+        if locked(&self.durable).contains(dir) {
             return Ok(());
         }
         let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-        if let Some(parent) = parent {
-            self.create_dir(parent)?;
+        if dir.is_dir() {
+            // Whoever made it may have died before its name was durable. What is above was before it was made.
+            match self.sync_dir(parent.unwrap_or(Path::new("."))) {
+                // A store in a folder of somebody else, who made it.
+                Err(Error::Io { source, .. })
+                    if source.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        } else {
+            if let Some(parent) = parent {
+                self.create_dir(parent)?;
+            }
+            self.steps.step("create folder", dir)?;
+            match fs::create_dir(dir) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+                made => made.map_err(Error::io(dir, "create folder"))?,
+            }
+            self.sync_dir(parent.unwrap_or(Path::new(".")))?;
         }
-        self.steps.step("create folder", dir)?;
-        match fs::create_dir(dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
-            made => made.map_err(Error::io(dir, "create folder"))?,
-        }
-        self.sync_dir(parent.unwrap_or(Path::new(".")))
+        locked(&self.durable).insert(dir.to_path_buf());
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
@@ -212,33 +242,20 @@ impl Backend for Folder {
     fn write_if_absent(&self, path: &Path, content: &[u8]) -> Result<()> {
         let unfinished = self.write_unfinished(path, content, false)?;
         self.steps.step_from("link", path, Some(&unfinished))?;
-        let linked = fs::hard_link(&unfinished, path);
-        let _ = self.remove(&unfinished); // A left-over is swept by the next writer.
-        match linked {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::Conflict {
-                    path: path.to_path_buf(),
-                });
+        match fs::hard_link(&unfinished, path) {
+            Ok(()) => {
+                let _ = self.remove(&unfinished); // A left-over is swept by the next writer.
             }
-            // A file system without hard links: creating is exclusive there too, and the checksum inside finds a torn file.
-            Err(_) => {
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .open(path)
-                    .map_err(|e| {
-                        if e.kind() == io::ErrorKind::AlreadyExists {
-                            Error::Conflict {
-                                path: path.to_path_buf(),
-                            }
-                        } else {
-                            Error::io(path, "create")(e)
-                        }
-                    })?;
-                file.write_all(content).map_err(Error::io(path, "write"))?;
-                self.sync(&file, path)?;
+            // The writer's lock keeps others from it between the two.
+            Err(e) if has_no_links(&e) && !path.exists() => self.rename(&unfinished, path)?,
+            Err(e) => {
+                let _ = self.remove(&unfinished);
+                if e.kind() == io::ErrorKind::AlreadyExists || has_no_links(&e) {
+                    let path = path.to_path_buf();
+                    return Err(Error::Conflict { path });
+                }
+                return Err(Error::io(path, "link")(e));
             }
-            Ok(()) => {}
         }
         self.sync_dir(path.parent().unwrap_or(Path::new(".")))
     }

@@ -1,12 +1,13 @@
 //! Rows one after the other: acknowledged is durable and visible, and the same rows come out whichever way they went in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memwatch_core::record::RecordSink;
 use memwatch_core::series::SeriesReader;
 use memwatch_core::{Matcher, Timestamp, Window};
-use memwatch_store::{AppendSettings, Compaction, Error, Store, Table};
+use memwatch_store::{AppendSettings, Compaction, Error, Step, Store, Table};
 use proptest::prelude::*;
 
 use crate::idempotence::{any_row, parquet_files, rows_in_files};
@@ -98,6 +99,33 @@ fn the_next_writer_takes_over_what_was_acknowledged() {
     assert_eq!(dump_all(&store.snapshot().unwrap()), expected);
     assert!(wal_files(dir.path()).is_empty());
     assert_eq!(store.append().unwrap().recovered().frames, 0);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let syncs = AtomicUsize::new(0);
+    let hook = move |step: &Step<'_>| {
+        // The first one is of the file's header.
+        let of_rows = step.name == "sync"
+            && step
+                .path
+                .parent()
+                .is_some_and(|folder| folder.ends_with("wal"))
+            && syncs.fetch_add(1, Ordering::SeqCst) == 1;
+        match of_rows {
+            true => Err(std::io::Error::other("a bad disk")),
+            false => Ok(()),
+        }
+    };
+    let store = Store::create_failing(dir.path(), Arc::new(hook)).unwrap();
+    let mut appender = store.append().unwrap();
+    write(&mut appender, &of_every_table());
+    assert!(matches!(appender.sync(), Err(Error::Io { .. })));
+    assert!(matches!(appender.sync(), Err(Error::WriterFailed)));
+    assert!(matches!(appender.flush(), Err(Error::WriterFailed)));
+    let row = sample(DAY, Some(7));
+    assert!(appender.sample(&identity(3), &row).is_err());
 }
 
 #[test]

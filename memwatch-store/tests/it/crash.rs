@@ -1,7 +1,8 @@
 //! A writer that dies at any step leaves a store that holds all that was acknowledged and nothing twice.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use memwatch_core::Timestamp;
 use memwatch_store::{Appender, Compaction, Error, Retention, StepHook, Store, Table};
@@ -103,6 +104,49 @@ fn every_step_may_be_the_last() {
             dump_all(&store.snapshot().unwrap()),
             after[3],
             "step {last}"
+        );
+    }
+}
+
+#[test]
+fn the_next_writer_syncs_the_names_that_a_killed_one_left() {
+    // Kills a process at each sync of a folder; the next one does the same again and says success.
+    for nth in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        let killed_at = Arc::new(Mutex::new(None));
+        let (syncs, at) = (AtomicUsize::new(0), Arc::clone(&killed_at));
+        run(
+            &root,
+            Arc::new(move |step| {
+                if step.name == "sync folder" && syncs.fetch_add(1, Ordering::SeqCst) == nth {
+                    *at.lock().unwrap() = Some(step.path.to_path_buf());
+                    return Err(std::io::Error::other("killed"));
+                }
+                Ok(())
+            }),
+        );
+        let Some(not_synced) = killed_at.lock().unwrap().clone() else {
+            assert!(nth > 20, "{nth} syncs of folders");
+            break;
+        };
+        let synced = Arc::new(Mutex::new(HashSet::new()));
+        let seen = Arc::clone(&synced);
+        let all = run(
+            &root,
+            Arc::new(move |step| {
+                if step.name == "sync folder" {
+                    seen.lock().unwrap().insert(step.path.to_path_buf());
+                }
+                Ok(())
+            }),
+        );
+        assert_eq!(all, 3);
+        let synced = synced.lock().unwrap();
+        assert!(
+            synced.contains(&not_synced),
+            "sync {nth}: {} is not synced again, only {synced:?}",
+            not_synced.display()
         );
     }
 }
