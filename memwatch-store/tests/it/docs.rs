@@ -77,8 +77,10 @@ fn docs_file_format_lists_the_tables() {
     }
 }
 
+#[cfg(feature = "sql")]
 const SQL_START: &str =
     "<!-- SQL functions: written by `UPDATE_DOCS=1 cargo test -p memwatch-store docs` -->\n";
+#[cfg(feature = "sql")]
 const SQL_END: &str = "<!-- end of SQL functions -->\n";
 
 #[cfg(feature = "sql")]

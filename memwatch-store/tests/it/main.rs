@@ -12,6 +12,7 @@ mod doors;
 mod format;
 mod idempotence;
 mod ingest;
+mod peers;
 #[cfg(feature = "sql")]
 mod query;
 mod round_trip;
