@@ -201,7 +201,8 @@ impl Backend for Folder {
             return Ok(());
         }
         let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-        if dir.is_dir() {
+        let there = found(fs::metadata(dir), dir, "read")?;
+        if there.is_some_and(|there| there.is_dir()) {
             // Whoever made it may have died before its name was durable. What is above was before it was made.
             match self.sync_dir(parent.unwrap_or(Path::new("."))) {
                 // A store in a folder of somebody else, who made it.
