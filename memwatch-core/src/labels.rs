@@ -101,7 +101,8 @@ impl Labels {
             .collect()
     }
 
-    /// The canonical string of the store: `a="b",c="d"`, sorted, without `__name__`, values escaped as in exposition text.
+    /// The canonical string of the store: `a="b",c="d"`, sorted, without `__name__`, values escaped as in exposition text. A name with
+    /// characters that would be taken for what stands around it is quoted like a value: `"a=b"="c"`.
     #[must_use]
     pub fn canonical(&self) -> String {
         let mut text = String::new();
@@ -129,33 +130,29 @@ impl Labels {
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
         while !rest.is_empty() {
-            let equals = rest.find('=').ok_or_else(bad)?;
-            let name = rest[..equals].trim().trim_matches('"');
-            rest = rest[equals + 1..]
-                .trim_start()
-                .strip_prefix('"')
-                .ok_or_else(bad)?;
-            let mut value = String::new();
-            let mut chars = rest.char_indices();
-            let close = loop {
-                match chars.next().ok_or_else(bad)? {
-                    (i, '"') => break i,
-                    (_, '\\') => match chars.next().ok_or_else(bad)?.1 {
-                        'n' => value.push('\n'),
-                        c @ ('"' | '\\') => value.push(c),
-                        c => {
-                            value.push('\\');
-                            value.push(c);
-                        }
-                    },
-                    (_, c) => value.push(c),
+            let quoted = rest.strip_prefix('"');
+            let name = match quoted {
+                Some(quoted) => {
+                    let (name, after) = unquote(quoted).ok_or_else(bad)?;
+                    rest = after.trim_start();
+                    name
+                }
+                None => {
+                    let equals = rest.find('=').ok_or_else(bad)?;
+                    let name = rest[..equals].trim().to_owned();
+                    rest = &rest[equals..];
+                    name
                 }
             };
-            if name.is_empty() || pairs.iter().any(|(n, _)| n == name) {
+            let value = rest.strip_prefix('=').map(str::trim_start);
+            let value = value.and_then(|value| value.strip_prefix('"'));
+            let (value, after) = value.and_then(unquote).ok_or_else(bad)?;
+            let nameless = name.is_empty() && quoted.is_none();
+            if nameless || pairs.iter().any(|(n, _)| *n == name) {
                 return Err(bad());
             }
-            pairs.push((name.to_owned(), value));
-            rest = rest[close + 1..].trim_start();
+            pairs.push((name, value));
+            rest = after.trim_start();
             match rest.strip_prefix(',') {
                 Some(more) => rest = more.trim_start(),
                 None if rest.is_empty() => {}
@@ -167,8 +164,19 @@ impl Labels {
 }
 
 fn push_pair(text: &mut String, name: &str, value: &str) {
-    text.push_str(name);
-    text.push_str("=\"");
+    let surrounds = ['=', '"', '{', '}', ',', '\\', '\n'];
+    let stands_alone = !name.is_empty() && !name.contains(surrounds) && name.trim() == name;
+    if stands_alone {
+        text.push_str(name);
+    } else {
+        push_quoted(text, name);
+    }
+    text.push('=');
+    push_quoted(text, value);
+}
+
+fn push_quoted(text: &mut String, value: &str) {
+    text.push('"');
     for c in value.chars() {
         match c {
             '\\' => text.push_str("\\\\"),
@@ -178,6 +186,23 @@ fn push_pair(text: &mut String, name: &str, value: &str) {
         }
     }
     text.push('"');
+}
+
+/// What stands before the closing quote, and what stands behind it.
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut out = String::new();
+    let mut chars = quoted.char_indices();
+    loop {
+        match chars.next()? {
+            (i, '"') => return Some((out, &quoted[i + 1..])),
+            (_, '\\') => match chars.next()?.1 {
+                'n' => out.push('\n'),
+                c @ ('"' | '\\') => out.push(c),
+                c => out.extend(['\\', c]),
+            },
+            (_, c) => out.push(c),
+        }
+    }
 }
 
 impl fmt::Display for Labels {
@@ -388,6 +413,23 @@ mod tests {
             "a=\"1\",a=\"2\"",
         ] {
             assert!(Labels::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// JSON and quoted names of scrapes may hold anything, and what is stored must read.
+    #[test]
+    fn any_name_prints_and_parses() {
+        for (name, expected) in [
+            ("my.label é", "my.label é=\"1\""),
+            ("a=b", "\"a=b\"=\"1\""),
+            ("{a", "\"{a\"=\"1\""),
+            ("a\"b\\", "\"a\\\"b\\\\\"=\"1\""),
+            (" a", "\" a\"=\"1\""),
+            ("", "\"\"=\"1\""),
+        ] {
+            let labels: Labels = [(name, "1")].into_iter().collect();
+            assert_eq!(labels.canonical(), expected);
+            assert_eq!(Labels::parse(expected).unwrap(), labels);
         }
     }
 
