@@ -46,6 +46,8 @@ pub mod alert;
 pub mod backtest;
 pub mod error;
 pub mod expr;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod incident;
 pub mod labels;
 pub mod promtool;

@@ -1,6 +1,4 @@
-//! `cargo +nightly fuzz run artifacts ../../testdata/pprof ../../testdata/trace`, in this folder.
+//! `cargo +nightly fuzz run artifacts corpus/artifacts ../../testdata/pprof ../../testdata/trace ../../testdata/goroutine-dump`, in this folder.
 #![no_main]
 
-use memwatch_core::source::fuzz::any_artifact;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_artifact(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("artifacts", bytes));

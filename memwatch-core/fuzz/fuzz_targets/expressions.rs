@@ -1,8 +1,4 @@
-//! `cargo +nightly fuzz run expressions`, in this folder.
+//! `cargo +nightly fuzz run expressions corpus/expressions`, in this folder.
 #![no_main]
 
-use memwatch_core::expr::fuzz::{any_expression, series};
-
-libfuzzer_sys::fuzz_target!(|text: &str| {
-    any_expression(text, &series());
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("expressions", bytes));

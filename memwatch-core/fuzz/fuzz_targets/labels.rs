@@ -1,10 +1,4 @@
-//! `cargo +nightly fuzz run labels ../../testdata/labels`, in this folder.
+//! `cargo +nightly fuzz run labels corpus/labels ../../testdata/labels`, in this folder.
 #![no_main]
 
-use memwatch_core::source::{SOURCES, fuzz::any_bytes};
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for source in SOURCES.iter().filter(|source| source.name() == "labels") {
-        any_bytes(*source, bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("labels", bytes));

@@ -1,6 +1,4 @@
 //! `cargo +nightly fuzz run promql_scripts corpus/promql_scripts ../../testdata/promql`, in this folder.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
-    memwatch_core::expr::fuzz::any_script(text);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("promql_scripts", bytes));

@@ -1,10 +1,4 @@
-//! `cargo +nightly fuzz run samples ../../testdata/samples`, in this folder.
+//! `cargo +nightly fuzz run samples corpus/samples ../../testdata/samples`, in this folder.
 #![no_main]
 
-use memwatch_core::source::{SOURCES, fuzz::any_bytes};
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for source in SOURCES.iter().filter(|source| source.name() == "samples") {
-        any_bytes(*source, bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("samples", bytes));

@@ -1,10 +1,4 @@
-//! `cargo +nightly fuzz run tsdb_dump ../../testdata/tsdb-dump`, in this folder.
+//! `cargo +nightly fuzz run tsdb_dump corpus/tsdb_dump ../../testdata/tsdb-dump`, in this folder.
 #![no_main]
 
-use memwatch_core::source::{SOURCES, fuzz::any_bytes};
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for source in SOURCES.iter().filter(|source| source.name() == "tsdb-dump") {
-        any_bytes(*source, bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| memwatch_core::fuzz::run("tsdb_dump", bytes));

@@ -2,6 +2,8 @@
 
 mod alertmanager_yaml;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod lint;
 mod model;
 mod names;

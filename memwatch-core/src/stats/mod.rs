@@ -3,6 +3,8 @@
 pub mod baseline;
 pub mod buckets;
 pub mod counter;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod leak;
 pub mod moments;
 pub mod quantile;

@@ -5,5 +5,6 @@
 mod alert_generator;
 mod corpus;
 mod docs;
+mod fuzz;
 mod rule_pack;
 mod testdata;
