@@ -9,8 +9,11 @@ use crate::source::fuzz::{any_artifact, any_bytes};
 use crate::stats::fuzz::any_state;
 use crate::{Labels, Nanos, Timestamp, expr};
 
+/// Takes any bytes and panics when something does not hold.
+pub type Body = fn(&[u8]);
+
 /// Every target with its body: `fuzz/fuzz_targets/<name>.rs` calls it with what the fuzzer makes, a test with `fuzz/corpus/<name>`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Body)] = &[
     ("samples", |bytes| of_source("samples", bytes)),
     ("metrics", |bytes| of_source("metrics", bytes)),
     ("spans", |bytes| of_source("spans", bytes)),
