@@ -105,6 +105,12 @@ pub(crate) struct Shared {
     pub(crate) overlay: Overlay,
 }
 
+/// Makes the names of a store and of what lies in it durable: whoever gave them may have died before they were. From here on all rests on them.
+pub(crate) fn settle_names(layout: &Layout, storage: &Storage) -> Result<()> {
+    storage.create_dir(layout.root())?;
+    storage.sync_dir(layout.root())
+}
+
 impl Store {
     /// Opens a store: a folder, or `s3://bucket/prefix` with what the environment says of it ([`ObjectStorage`]).
     ///
@@ -179,7 +185,9 @@ impl Store {
 
     fn create_on(root: &Path, storage: Storage) -> Result<Store> {
         let layout = Layout::new(root);
-        if storage.size(&layout.marker())?.is_none() {
+        if storage.size(&layout.marker())?.is_some() {
+            settle_names(&layout, &storage)?;
+        } else {
             // The unfinished name of a marker is what a crash in the next step leaves.
             let found = match storage.names(layout.root()) {
                 Err(_) if root.is_file() => Some("a file"),

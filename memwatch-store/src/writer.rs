@@ -28,7 +28,7 @@ use crate::schema::{Row, Run, Table};
 use crate::segment::{Place, unfinished};
 use crate::storage::WriterLock;
 use crate::wal::OnDamage;
-use crate::{Error, Result, Shared, marker, now};
+use crate::{Error, Result, Shared, marker, now, settle_names};
 
 /// How many rows of one input and table a commit took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,8 +74,7 @@ impl Writer {
         if marker.format < FORMAT {
             marker::write(layout, storage, &marker.created_by)?;
         }
-        // Names that a writer left which died before they were durable: from here on all rests on them.
-        storage.sync_dir(layout.root())?;
+        settle_names(layout, storage)?;
         let mut state = State::read(layout, storage)?;
         if state.version > 0 {
             storage.sync_dir(&layout.manifest())?;

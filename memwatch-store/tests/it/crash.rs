@@ -151,6 +151,38 @@ fn the_next_writer_syncs_the_names_that_a_killed_one_left() {
     }
 }
 
+#[test]
+fn a_store_that_a_killed_one_made_is_durable_once_it_is_found() {
+    for nth in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        let killed_at = Arc::new(Mutex::new(None));
+        let (syncs, at) = (AtomicUsize::new(0), Arc::clone(&killed_at));
+        let hook: StepHook = Arc::new(move |step| {
+            if step.name == "sync folder" && syncs.fetch_add(1, Ordering::SeqCst) == nth {
+                *at.lock().unwrap() = Some(step.path.to_path_buf());
+                return Err(std::io::Error::other("killed"));
+            }
+            Ok(())
+        });
+        let made = Store::create_failing(&root, hook);
+        let Some(not_synced) = killed_at.lock().unwrap().clone() else {
+            assert!(made.is_ok() && nth > 1, "{nth} syncs of folders");
+            break;
+        };
+        let synced = Arc::new(Mutex::new(HashSet::new()));
+        let seen = Arc::clone(&synced);
+        let hook: StepHook = Arc::new(move |step| {
+            if step.name == "sync folder" {
+                seen.lock().unwrap().insert(step.path.to_path_buf());
+            }
+            Ok(())
+        });
+        Store::create_failing(&root, hook).unwrap();
+        assert!(synced.lock().unwrap().contains(&not_synced), "sync {nth}");
+    }
+}
+
 /// What an appender, a compaction and a retention do, one after the other; says how many of these were acknowledged.
 fn run_stream(root: &std::path::Path, hook: StepHook) -> usize {
     let mut done = 0;
