@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One [`Writer`] or [`Appender`] at a time, any number of readers: a [`Snapshot`] sees what was acknowledged when it was taken, and never
-//! blocks. Rows are durable when [`Writer::commit`] (many at once) or [`Appender::sync`] (as they come) has returned. Taking the same rows again, in any order and any split, changes nothing.
+//! blocks; a [`Subscription`] tells of new commits. Rows are durable when [`Writer::commit`] (many at once) or [`Appender::sync`] (as they come) has returned. Taking the same rows again, in any order and any split, changes nothing.
 //!
 //! ```
 //! use memwatch_core::record::{Identity, MemorySample, RecordSink};
@@ -25,7 +25,11 @@
 //! writer.commit(&[])?;
 //!
 //! let snapshot = store.snapshot()?;
-//! let rows = snapshot.scan(Table::Samples, Some(&["ts", "heap_inuse_bytes"]), TimeRange::ALL, &Instances::All)?;
+//! let hour = TimeRange {
+//!     start: Timestamp::parse_rfc3339("2026-11-23T05:00:00Z")?,
+//!     end: Timestamp::parse_rfc3339("2026-11-23T06:00:00Z")?,
+//! };
+//! let rows = snapshot.scan(Table::Samples, Some(&["ts", "heap_inuse_bytes"]), hour, &Instances::All)?;
 //! assert_eq!(rows.map(|batch| batch.map(|b| b.num_rows())).sum::<Result<usize, _>>()?, 1);
 //! # Ok(())
 //! # }
@@ -54,6 +58,7 @@ mod segment;
 pub mod series;
 mod snapshot;
 mod storage;
+mod subscription;
 mod verify;
 mod wal;
 mod writer;
@@ -79,6 +84,7 @@ pub use snapshot::{Info, InstanceInfo, Snapshot, TableInfo};
 pub use storage::ObjectStorage;
 #[doc(hidden)]
 pub use storage::{Step, StepHook};
+pub use subscription::Subscription;
 pub use verify::{Finding, Verified};
 pub use writer::{Committed, Recovered, RowCounts, Writer};
 

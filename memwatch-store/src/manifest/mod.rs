@@ -236,6 +236,11 @@ impl State {
 }
 
 /// The numbers of the commits that are there, ascending.
+/// The number of the newest commit; 0 before the first.
+pub(crate) fn newest_version(layout: &Layout, storage: &Storage) -> Result<u64> {
+    Ok(versions(layout, storage)?.last().copied().unwrap_or(0))
+}
+
 fn versions(layout: &Layout, storage: &Storage) -> Result<Vec<u64>> {
     let mut versions: Vec<u64> = storage
         .list(&layout.manifest())?
