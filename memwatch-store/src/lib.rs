@@ -63,6 +63,7 @@ mod verify;
 mod wal;
 mod writer;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -182,11 +183,19 @@ impl Store {
         Store::create_on(url.as_ref(), Arc::new(bucket))
     }
 
-    /// Whether the folder is a store, of whatever format. Of an address of object storage only opening it can say.
+    /// Whether the folder is a store, of whatever format. Of an address of object storage, and of a folder that cannot be looked at, only
+    /// opening it can say: they count as one.
     #[must_use]
     pub fn is_store(root: impl AsRef<Path>) -> bool {
         let root = root.as_ref();
-        storage::is_url(root) || Layout::new(root).marker().is_file()
+        let is_marker = |path: &Path| match path.metadata() {
+            Ok(found) => found.is_file(),
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+        };
+        storage::is_url(root) || is_marker(&Layout::new(root).marker())
     }
 
     fn create_on(root: &Path, storage: Storage) -> Result<Store> {
