@@ -303,14 +303,7 @@ impl Drop for Writer {
     /// Removes what was not committed. What a crash leaves is removed by the next writer.
     fn drop(&mut self) {
         self.staging.abandon();
-        let shared = &self.staging.shared;
-        for segment in &self.staging.pending {
-            let removed = shared.storage.remove(&unfinished(shared, &segment.path));
-            // A network that does not answer is not asked again and again.
-            if removed.is_err() && shared.storage.is_remote() {
-                break;
-            }
-        }
+        flush::remove_uncommitted(&self.staging.shared, &self.staging.pending);
         if !self.failed {
             self.lock.ended_clean();
         }

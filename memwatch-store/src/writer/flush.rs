@@ -272,18 +272,19 @@ impl Flush {
 
     /// Removes what was made: nobody will commit it.
     pub(super) fn undo(&self) {
-        if self.place == Place::Memory {
-            return;
+        if self.place == Place::Disk {
+            remove_uncommitted(&self.shared, &self.made);
         }
-        for segment in &self.made {
-            let removed = self
-                .shared
-                .storage
-                .remove(&unfinished(&self.shared, &segment.path));
-            // A network that does not answer is not asked again and again.
-            if removed.is_err() && self.shared.storage.is_remote() {
-                break;
-            }
+    }
+}
+
+/// Removes segments that nobody will commit, as far as that works: the next writer removes the rest.
+pub(super) fn remove_uncommitted(shared: &Shared, segments: &[Arc<Segment>]) {
+    for segment in segments {
+        let removed = shared.storage.remove(&unfinished(shared, &segment.path));
+        // A network that does not answer is not asked again and again.
+        if removed.is_err() && shared.storage.is_remote() {
+            break;
         }
     }
 }
