@@ -11,19 +11,29 @@ const MAX_KEPT: usize = 1 << 16;
 
 /// Strings seen before.
 #[derive(Default)]
-pub(crate) struct Strings(HashSet<Arc<str>>);
+pub(crate) struct Strings {
+    last: Option<Arc<str>>,
+    all: HashSet<Arc<str>>,
+}
 
 impl Strings {
     pub(crate) fn get(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return known.clone();
+        if let Some(last) = self.last.as_ref().filter(|last| &***last == text) {
+            return last.clone();
         }
-        if self.0.len() >= MAX_KEPT {
-            self.0.clear();
+        if self.all.len() >= MAX_KEPT {
+            self.all.clear();
         }
-        let new: Arc<str> = text.into();
-        self.0.insert(new.clone());
-        new
+        let found = match self.all.get(text) {
+            Some(known) => known.clone(),
+            None => {
+                let new: Arc<str> = text.into();
+                self.all.insert(new.clone());
+                new
+            }
+        };
+        self.last = Some(found.clone());
+        found
     }
 }
 

@@ -88,9 +88,13 @@ impl<F: Copy> Shape<F> {
     pub(crate) fn read<'a>(
         &self,
         text: &'a [u8],
-        mut read: impl FnMut(F, &mut Cursor<'a>) -> Option<()>,
+        fraction: &mut Fraction,
+        mut read: impl FnMut(F, &mut Cursor<'a, '_>) -> Option<()>,
     ) -> Option<()> {
-        let mut cursor = Cursor { rest: text };
+        let mut cursor = Cursor {
+            rest: text,
+            fraction,
+        };
         for piece in &self.pieces {
             cursor.rest = piece.before.strip(cursor.rest)?;
             match piece.field {
@@ -163,6 +167,7 @@ impl Literal {
 pub(crate) struct Shapes<F> {
     /// The one that was right last comes first.
     known: Vec<Shape<F>>,
+    fraction: Fraction,
     learned: u32,
     hits: u32,
 }
@@ -176,6 +181,7 @@ impl<F> Default for Shapes<F> {
     fn default() -> Self {
         Shapes {
             known: Vec::new(),
+            fraction: Fraction::default(),
             learned: 0,
             hits: 0,
         }
@@ -185,9 +191,12 @@ impl<F> Default for Shapes<F> {
 impl<F: Copy> Shapes<F> {
     /// Asks `read` for each known shape whether the line has it, until one fits.
     #[inline]
-    pub(crate) fn read(&mut self, mut read: impl FnMut(&Shape<F>) -> Option<()>) -> Option<()> {
+    pub(crate) fn read(
+        &mut self,
+        mut read: impl FnMut(&Shape<F>, &mut Fraction) -> Option<()>,
+    ) -> Option<()> {
         for at in 0..self.known.len() {
-            if read(&self.known[at]).is_some() {
+            if read(&self.known[at], &mut self.fraction).is_some() {
                 self.known.swap(0, at);
                 self.hits = self.hits.saturating_add(1);
                 return Some(());
@@ -210,12 +219,20 @@ impl<F: Copy> Shapes<F> {
     }
 }
 
-/// A place in a line.
-pub(crate) struct Cursor<'a> {
-    rest: &'a [u8],
+/// A number that is no whole one, as it was written last: such numbers are long, and mostly stay for some lines.
+#[derive(Default)]
+pub(crate) struct Fraction {
+    text: Vec<u8>,
+    value: f64,
 }
 
-impl<'a> Cursor<'a> {
+/// A place in a line.
+pub(crate) struct Cursor<'a, 'f> {
+    rest: &'a [u8],
+    fraction: &'f mut Fraction,
+}
+
+impl<'a> Cursor<'a, '_> {
     /// A value as its type reads it; `None` when that is for serde to decide.
     #[inline]
     pub(crate) fn value<T: Value<'a>>(&mut self) -> Option<T> {
@@ -254,25 +271,25 @@ impl<'a> Cursor<'a> {
 
 /// What a [`Cursor`] can read. What comes after a value is compared by the shape: `12.5` is no 12.
 pub(crate) trait Value<'a>: Sized {
-    fn read(cursor: &mut Cursor<'a>) -> Option<Self>;
+    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self>;
 }
 
 impl Value<'_> for Whole {
     #[inline]
-    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         i64::try_from(cursor.digits()?).ok().map(Whole)
     }
 }
 
 impl Value<'_> for Capped {
-    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let number = cursor.digits()?;
         Some(Capped(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 }
 
 impl Value<'_> for Gogc {
-    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         if cursor.rest.first() == Some(&b'-') {
             cursor.byte(b'-')?;
             return (cursor.digits()? == 1).then_some(Gogc(-1));
@@ -285,7 +302,7 @@ impl Value<'_> for Gogc {
 }
 
 impl<'a> Value<'a> for Text<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
         cursor.byte(b'"')?;
         let special = |b: &u8| *b < b' ' || matches!(*b, b'"' | b'\\');
         let (text, rest) = cursor.rest.split_at(cursor.rest.iter().position(special)?);
@@ -295,17 +312,23 @@ impl<'a> Value<'a> for Text<'a> {
 }
 
 impl Value<'_> for f64 {
-    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
         let length = cursor.rest.iter().take_while(|b| part(b)).count();
         let (text, rest) = cursor.rest.split_at(length);
         cursor.rest = rest;
-        serde_json::from_slice(text).ok()
+        let last = &mut *cursor.fraction;
+        if last.text.is_empty() || last.text != text {
+            last.value = serde_json::from_slice(text).ok()?;
+            last.text.clear();
+            last.text.extend_from_slice(text);
+        }
+        Some(last.value)
     }
 }
 
 impl<'a> Value<'a> for &'a RawValue {
-    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
         let (text, rest) = cursor.rest.split_at(after_value(cursor.rest, 0)?);
         cursor.rest = rest;
         serde_json::from_slice(text).ok()
@@ -313,7 +336,7 @@ impl<'a> Value<'a> for &'a RawValue {
 }
 
 impl Value<'_> for bool {
-    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let value = cursor.rest.first() == Some(&b't');
         let text: &[u8] = if value { b"true" } else { b"false" };
         cursor.rest = cursor.rest.strip_prefix(text)?;
@@ -322,7 +345,7 @@ impl Value<'_> for bool {
 }
 
 impl<'a, A: Value<'a>, B: Value<'a>> Value<'a> for (A, B) {
-    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
         cursor.byte(b'[')?;
         let first = cursor.value()?;
         cursor.byte(b',')?;
@@ -333,7 +356,7 @@ impl<'a, A: Value<'a>, B: Value<'a>> Value<'a> for (A, B) {
 }
 
 impl<'a, T: Value<'a>> Value<'a> for Vec<T> {
-    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
         cursor.byte(b'[')?;
         let mut values = Vec::new();
         if cursor.byte(b']').is_some() {
@@ -483,7 +506,7 @@ mod tests {
         let field = |_: Option<&str>, key: &str| (key != "x").then_some(());
         let shape = Shape::learn(from.as_bytes(), field, |key| key == "in").unwrap();
         let mut found = Vec::new();
-        shape.read(text.as_bytes(), |(), cursor| {
+        shape.read(text.as_bytes(), &mut Fraction::default(), |(), cursor| {
             found.push(cursor.digits()?);
             Some(())
         })?;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::json::{Capped, Gogc, Text, Whole};
-use super::json_shape::{Cursor, Shape, Shapes};
+use super::json_shape::{Cursor, Fraction, Shape, Shapes};
 use super::memstats::MemStats;
 
 /// A line as serde reads it.
@@ -45,7 +45,7 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    /// Reads a line into `line`, whatever was in it.
+    /// Reads a line into `line`, in which nothing is yet.
     pub(super) fn read<'a>(
         &mut self,
         text: &'a [u8],
@@ -53,7 +53,7 @@ impl JsonLines {
     ) -> serde_json::Result<()> {
         if self
             .shapes
-            .read(|shape| of_shape(shape, text, line))
+            .read(|shape, fraction| of_shape(shape, text, fraction, line))
             .is_some()
         {
             return Ok(());
@@ -69,10 +69,20 @@ impl JsonLines {
 
 const MEMSTATS: &str = "memstats";
 
-fn of_shape<'a>(shape: &Shape<Field>, text: &'a [u8], line: &mut JsonLine<'a>) -> Option<()> {
-    *line = JsonLine::default();
-    line.memstats = shape.opened.then(MemStats::default);
-    shape.read(text, |field, cursor| field.read(cursor, line))
+fn of_shape<'a>(
+    shape: &Shape<Field>,
+    text: &'a [u8],
+    fraction: &mut Fraction,
+    line: &mut JsonLine<'a>,
+) -> Option<()> {
+    if shape.opened {
+        line.memstats = Some(MemStats::default());
+    }
+    let read = shape.read(text, fraction, |field, cursor| field.read(cursor, line));
+    if read.is_none() {
+        *line = JsonLine::default();
+    }
+    read
 }
 
 /// Declares [`Field`]: for each key, the object around it and the place that takes its value.
@@ -93,7 +103,7 @@ macro_rules! fields {
             #[inline]
             fn read<'a>(
                 self,
-                cursor: &mut Cursor<'a>,
+                cursor: &mut Cursor<'a, '_>,
                 $line: &mut JsonLine<'a>,
             ) -> Option<()> {
                 match self {
@@ -239,7 +249,7 @@ mod tests {
         let next = LINE.replace("220993440", "7");
         let found = lines
             .shapes
-            .read(|shape| of_shape(shape, next.as_bytes(), &mut line));
+            .read(|shape, fraction| of_shape(shape, next.as_bytes(), fraction, &mut line));
         assert!(found.is_some() && line.uptime_ns.is_some_and(|n| n.0 == 7));
         read_as_serde(&[LINE.as_bytes()], next.as_bytes());
     }

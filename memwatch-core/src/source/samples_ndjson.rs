@@ -66,7 +66,8 @@ struct Reader {
     lines: JsonLines,
     meta: Meta,
     identities: Identities,
-    strings: Strings,
+    versions: Strings,
+    go_versions: Strings,
     before: HashMap<Identity, Counters>,
 }
 
@@ -122,9 +123,10 @@ impl Reader {
             process: line.proc.map(|n| n.0).or(meta.proc),
             ..MemorySample::default()
         };
-        let mut text = |own: Option<&str>| own.map(|text| self.strings.get(text));
-        row.version = text(own(&line.version).or(meta.version.as_deref()));
-        row.go_version = text(own(&line.go).or(meta.go.as_deref()));
+        let version = own(&line.version).or(meta.version.as_deref());
+        row.version = version.map(|text| self.versions.get(text));
+        let go = own(&line.go).or(meta.go.as_deref());
+        row.go_version = go.map(|text| self.go_versions.get(text));
         if let Some(stats) = &line.memstats {
             stats.fill(&mut row);
         }
