@@ -2,13 +2,20 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{FieldRef, SchemaRef};
 use bytes::Bytes;
 use memwatch_core::record::Identity;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions,
+    compute_leaves,
+};
+use parquet::errors::ParquetError;
+use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
 
 use super::encoding::properties;
 use super::{ColumnChecksums, Effort, ROWS_PER_GROUP, count_instances};
@@ -31,7 +38,12 @@ pub(crate) enum Place {
 pub(crate) struct SegmentWriter {
     path: SegmentPath,
     file: PathBuf,
-    writer: ArrowWriter<Checksummed>,
+    effort: Effort,
+    writer: SerializedFileWriter<Checksummed>,
+    schema: SchemaRef,
+    encoders: ArrowRowGroupWriterFactory,
+    /// One for each column of the row group that is being written; none before its first row.
+    group: Vec<ArrowColumnWriter>,
     rows_in_group: usize,
     row_groups: Vec<Chunk>,
     columns: ColumnChecksums,
@@ -64,12 +76,18 @@ impl SegmentWriter {
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table, effort))
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(sink, schema, options)
-            .map_err(Error::parquet(&file))?;
+        let (writer, encoders) =
+            ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options)
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(Error::parquet(&file))?;
         Ok(SegmentWriter {
             path,
             file,
+            effort,
             writer,
+            schema,
+            encoders,
+            group: Vec::new(),
             rows_in_group: 0,
             row_groups: Vec::new(),
             columns: ColumnChecksums::default(),
@@ -80,7 +98,8 @@ impl SegmentWriter {
     /// About how many bytes it has so far.
     pub(crate) fn bytes(&self) -> u64 {
         let sink = self.writer.inner();
-        sink.whole_bytes + sink.chunk_bytes + self.writer.in_progress_size() as u64
+        let encoded = self.group.iter().map(|c| c.get_estimated_total_bytes());
+        sink.whole_bytes + sink.chunk_bytes + encoded.sum::<usize>() as u64
     }
 
     /// The instance of its last row.
@@ -94,8 +113,7 @@ impl SegmentWriter {
         let mut from = 0;
         while from < batch.num_rows() {
             let take = (batch.num_rows() - from).min(ROWS_PER_GROUP - self.rows_in_group);
-            self.writer
-                .write(&batch.slice(from, take))
+            self.encode(&batch.slice(from, take))
                 .map_err(Error::parquet(&self.file))?;
             self.rows_in_group += take;
             from += take;
@@ -106,9 +124,36 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Adds rows to the row group. Compaction has each column encoded by any thread that has time; a flush runs beside what fills the
+    /// next buffer, and waking other threads would take more of their time than it gives.
+    fn encode(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        if self.group.is_empty() {
+            self.group = self.encoders.create_column_writers(self.row_groups.len())?;
+        }
+        let fields = self.schema.fields();
+        let encode =
+            |((writer, column), field): ((&mut ArrowColumnWriter, &ArrayRef), &FieldRef)| {
+                let leaves = compute_leaves(field, column)?;
+                leaves.iter().try_for_each(|leaf| writer.write(leaf))
+            };
+        let (group, columns) = (&mut self.group, batch.columns());
+        match self.effort {
+            Effort::Flush => {
+                let columns = group.iter_mut().zip(columns).zip(fields);
+                columns.into_iter().try_for_each(encode)
+            }
+            Effort::Compacted => {
+                let columns = group.par_iter_mut().zip(columns).zip(&fields[..]);
+                columns.try_for_each(encode)
+            }
+        }
+    }
+
     fn end_group(&mut self) -> Result<()> {
-        self.writer.flush().map_err(Error::parquet(&self.file))?;
-        self.writer.sync().map_err(Error::io(&self.file, "write"))?;
+        self.put_group().map_err(Error::parquet(&self.file))?;
+        self.writer
+            .flush()
+            .map_err(Error::io(&self.file, "write"))?;
         if let Some(group) = self.writer.flushed_row_groups().last() {
             let sink = self.writer.inner();
             self.columns.add(group, &sink.chunk_held, sink.whole_bytes);
@@ -122,6 +167,22 @@ impl SegmentWriter {
         Ok(())
     }
 
+    fn put_group(&mut self) -> Result<(), ParquetError> {
+        let columns = std::mem::take(&mut self.group);
+        let encoded: Result<Vec<ArrowColumnChunk>, ParquetError> = match self.effort {
+            Effort::Flush => columns.into_iter().map(ArrowColumnWriter::close).collect(),
+            Effort::Compacted => columns
+                .into_par_iter()
+                .map(ArrowColumnWriter::close)
+                .collect(),
+        };
+        let mut group = self.writer.next_row_group()?;
+        for column in encoded? {
+            column.append_to_row_group(&mut group)?;
+        }
+        group.close().map(|_| ())
+    }
+
     /// Ends the segment: durable, but still under its unfinished name.
     pub(crate) fn finish(mut self) -> Result<Segment> {
         if self.rows_in_group > 0 {
@@ -130,7 +191,9 @@ impl SegmentWriter {
         let of_columns = self.columns.to_metadata();
         self.writer.append_key_value_metadata(of_columns);
         self.writer.finish().map_err(Error::parquet(&self.file))?;
-        self.writer.sync().map_err(Error::io(&self.file, "write"))?;
+        self.writer
+            .flush()
+            .map_err(Error::io(&self.file, "write"))?;
         let sink = self.writer.inner_mut();
         let footer = sink.end_chunk();
         let whole = sink.whole;
