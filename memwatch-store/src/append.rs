@@ -116,7 +116,10 @@ impl Store {
             writer,
             wal,
             settings,
-            group: empty_group(),
+            group: TABLES
+                .iter()
+                .map(|(table, _)| Columns::new(*table))
+                .collect(),
             group_rows: 0,
             total: 0,
             waiting: 0,
@@ -165,9 +168,9 @@ impl Appender {
             if rows == 0 {
                 return Ok(());
             }
-            let group = std::mem::replace(group, empty_group());
-            for columns in group.iter().filter(|columns| columns.rows() > 0) {
+            for columns in group.iter_mut().filter(|columns| columns.rows() > 0) {
                 wal.append(columns)?;
+                columns.clear();
             }
             wal.sync()
         })?;
@@ -197,13 +200,6 @@ impl Appender {
     }
 }
 
-fn empty_group() -> Vec<Columns> {
-    TABLES
-        .iter()
-        .map(|(table, _)| Columns::new(*table))
-        .collect()
-}
-
 impl RowSink for Appender {
     fn push<R: Row>(&mut self, of: &Identity, row: &R) -> Result<()> {
         self.writer.check_usable()?;
@@ -211,9 +207,9 @@ impl RowSink for Appender {
         group.push(of, row, 0);
         self.group_rows += 1;
         if group.bytes() > GROUP_BYTES {
-            let full = std::mem::replace(group, Columns::new(R::TABLE));
             let wal = &mut self.wal;
-            self.writer.guarded(|_| wal.append(&full))?;
+            self.writer.guarded(|_| wal.append(group))?;
+            group.clear();
         }
         Ok(())
     }

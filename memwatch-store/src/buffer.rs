@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanBuilder, DictionaryArray, Int32Array, NullBufferBuilder,
-    PrimitiveArray, RecordBatch, StringArray, StringBuilder,
+    ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, DictionaryArray,
+    Int32Array, PrimitiveArray, RecordBatch, StringArray, StringBuilder,
 };
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{
     DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
 };
@@ -40,6 +41,35 @@ impl Columns {
             bytes: 0,
             inputs: Vec::new(),
         }
+    }
+
+    /// Without rows, in the memory of a batch of this table, where nobody else holds it: fresh pages cost more than the rows.
+    pub(crate) fn reusing(table: Table, batch: RecordBatch) -> Columns {
+        let held: Vec<Option<Buffer>> = batch
+            .columns()
+            .iter()
+            .map(|column| column.to_data().buffers().first().cloned())
+            .collect();
+        drop(batch);
+        let mut columns = Columns::new(table);
+        for (column, buffer) in columns.columns.iter_mut().zip(held) {
+            match (column, buffer) {
+                (ColumnBuffer::Timestamp(b), Some(buffer)) => b.reuse(buffer),
+                (ColumnBuffer::Int(b), Some(buffer)) => b.reuse(buffer),
+                (ColumnBuffer::Float(b), Some(buffer)) => b.reuse(buffer),
+                _ => {}
+            }
+        }
+        columns
+    }
+
+    /// Takes all rows away and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        for column in &mut self.columns {
+            column.clear();
+        }
+        (self.rows, self.bytes) = (0, 0);
+        self.inputs.clear();
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -119,6 +149,19 @@ impl Columns {
             _ => unreachable!("an integer column"),
         }
         self.bytes += 8;
+    }
+
+    /// Values for the next columns, one each.
+    pub(crate) fn ints<const N: usize>(&mut self, values: [Option<i64>; N]) {
+        let columns = &mut self.columns[self.next..self.next + N];
+        for (column, value) in columns.iter_mut().zip(values) {
+            match column {
+                ColumnBuffer::Int(b) => b.append(value),
+                _ => unreachable!("an integer column"),
+            }
+        }
+        self.next += N;
+        self.bytes += 8 * N;
     }
 
     pub(crate) fn float(&mut self, value: Option<f64>) {
@@ -248,6 +291,17 @@ impl ColumnBuffer {
         Ok(8)
     }
 
+    fn clear(&mut self) {
+        match self {
+            ColumnBuffer::Timestamp(b) => b.clear(),
+            ColumnBuffer::Int(b) => b.clear(),
+            ColumnBuffer::Float(b) => b.clear(),
+            ColumnBuffer::Bool(b) => *b = BooleanBuilder::new(),
+            ColumnBuffer::Text(b) => *b = StringBuilder::new(),
+            ColumnBuffer::Interned(b) => *b = Interned::default(),
+        }
+    }
+
     fn finish(self) -> Result<ArrayRef> {
         Ok(match self {
             ColumnBuffer::Timestamp(b) => Arc::new(b.finish()),
@@ -260,11 +314,14 @@ impl ColumnBuffer {
     }
 }
 
-/// Values of eight bytes, of which some may be missing. Arrow's builder does the same with a call for each value.
+/// Values of eight bytes, of which some may be missing. Arrow's builder keeps a bit for each value that is there, this one a number for
+/// each that is not: most are.
 pub(crate) struct Words<T: ArrowPrimitiveType> {
     kind: DataType,
+    /// The values, with a zero for each that is missing.
     values: Vec<T::Native>,
-    present: NullBufferBuilder,
+    /// Rows without a value.
+    missing: Vec<u32>,
 }
 
 impl<T: ArrowPrimitiveType> Words<T> {
@@ -272,17 +329,33 @@ impl<T: ArrowPrimitiveType> Words<T> {
         Words {
             kind: column.data_type(),
             values: Vec::new(),
-            present: NullBufferBuilder::new(0),
+            missing: Vec::new(),
         }
+    }
+
+    fn reuse(&mut self, buffer: Buffer) {
+        if let Ok(values) = buffer.into_vec() {
+            self.values = values;
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.missing.clear();
     }
 
     #[inline]
     fn append(&mut self, value: Option<T::Native>) {
-        match value {
-            Some(_) => self.present.append_non_null(),
-            None => self.present.append_null(),
+        if value.is_none() {
+            self.miss();
         }
         self.values.push(value.unwrap_or_default());
+    }
+
+    fn miss(&mut self) {
+        let row = u32::try_from(self.values.len()).expect("a buffer of fewer rows");
+        self.missing.push(row);
     }
 
     /// The values, with a zero for each that is missing.
@@ -290,13 +363,22 @@ impl<T: ArrowPrimitiveType> Words<T> {
         &self.values
     }
 
-    /// A bit for each value that is there; `None` when all are.
-    pub(crate) fn present(&self) -> Option<&[u8]> {
-        self.present.as_slice()
+    /// Which values are there; `None` when all are.
+    pub(crate) fn present(&self) -> Option<NullBuffer> {
+        if self.missing.is_empty() {
+            return None;
+        }
+        let mut bits = BooleanBufferBuilder::new(self.values.len());
+        bits.append_n(self.values.len(), true);
+        for row in &self.missing {
+            bits.set_bit(*row as usize, false);
+        }
+        Some(NullBuffer::new(bits.finish()))
     }
 
-    fn finish(mut self) -> PrimitiveArray<T> {
-        PrimitiveArray::new(self.values.into(), self.present.finish()).with_data_type(self.kind)
+    fn finish(self) -> PrimitiveArray<T> {
+        let present = self.present();
+        PrimitiveArray::new(self.values.into(), present).with_data_type(self.kind)
     }
 }
 

@@ -7,9 +7,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, new_null_array,
+};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Int32Type;
 use arrow::row::{RowConverter, Rows, SortField};
+use hashbrown::HashMap;
 
 use crate::Result;
 use crate::buffer::RowInputs;
@@ -76,17 +80,43 @@ pub(crate) struct Distinct {
     pub(crate) duplicates: Vec<(u32, bool)>,
 }
 
-/// Sorts a batch by key and keeps one row of each.
+/// The rows of a batch in the order of their keys; of equal ones, the one that came first comes first.
+fn ordered(batch: &RecordBatch, keys: &Rows) -> Vec<u32> {
+    let numbers = |column: usize| batch.column(column).as_dictionary::<Int32Type>().keys();
+    let (services, instances) = (numbers(1).values(), numbers(2).values());
+    let count = u32::try_from(batch.num_rows()).expect("a buffer of fewer rows");
+    // Rows of many instances take turns, those of one mostly come in order: put together by instance they are sorted already, which
+    // a stable sort sees in one pass.
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let mut known = HashMap::new();
+    let mut last = None;
+    for (row, of) in (0..count).zip(services.iter().zip(instances)) {
+        let group = match last {
+            Some((before, group)) if before == of => group,
+            _ => *known.entry(of).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            }),
+        };
+        last = Some((of, group));
+        groups[group].push(row);
+    }
+    let key = |row: &u32| keys.row(*row as usize);
+    groups.sort_by(|a, b| a.first().map(key).cmp(&b.first().map(key)));
+    let mut order = groups.concat();
+    order.sort_by(|a, b| key(a).cmp(&key(b)));
+    order
+}
+
+/// Sorts a batch, text that repeats in dictionaries, by key and keeps one row of each.
 pub(crate) fn distinct(
     table: Table,
     batch: &RecordBatch,
     keys: &Rows,
     inputs: &RowInputs,
 ) -> Result<Distinct> {
-    let count = u32::try_from(batch.num_rows()).expect("a buffer of fewer rows");
-    let mut order: Vec<u32> = (0..count).collect();
     let key = |row: u32| keys.row(row as usize);
-    order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)).then(a.cmp(b)));
+    let order = ordered(batch, keys);
     let mut kept = Distinct {
         rows: Vec::with_capacity(order.len()),
         inputs: Vec::with_capacity(order.len()),

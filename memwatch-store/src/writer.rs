@@ -100,7 +100,7 @@ impl Writer {
         self.input = input;
     }
 
-    /// From now on a buffer that is full is written by another thread while the next one fills: one buffer more in memory.
+    /// From now on a buffer that is full is written by another thread while the next one fills: two buffers more in memory.
     pub(crate) fn write_in_background(&mut self) {
         self.staging.write_in_background();
     }

@@ -15,7 +15,7 @@ const RATIO_MAX: u64 = 200;
 const WINDOW_LOG_MAX: u32 = 27;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Buffers that wait for the parser.
-const BUFFERS_AHEAD: usize = 4;
+const BUFFERS_AHEAD: usize = 32;
 
 /// How the bytes were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

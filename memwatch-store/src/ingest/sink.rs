@@ -17,8 +17,8 @@ use crate::writer::Writer;
 
 /// Rows between two looks at the progress.
 const ROWS_PER_REPORT: u64 = 8_192;
-/// Rows after which what was read so far is made durable: some 15 s of reading.
-const ROWS_PER_COMMIT: u64 = 1_000_000;
+/// Rows after which what was read so far is made durable: some 10 s of reading.
+const ROWS_PER_COMMIT: u64 = 8_000_000;
 /// The same for rows that come slowly, from a pipe: what a crash may take.
 const TIME_PER_COMMIT: Duration = Duration::from_secs(60);
 

@@ -70,44 +70,48 @@ impl Row for MemorySample {
         to.int(self.process);
         to.text(self.version.as_deref());
         to.text(self.go_version.as_deref());
-        to.int(self.total_alloc.map(|v| v.0));
-        to.int(self.sys.map(|v| v.0));
-        to.int(self.lookups_total);
-        to.int(self.mallocs_total);
-        to.int(self.frees_total);
-        to.int(self.heap_alloc.map(|v| v.0));
-        to.int(self.heap_sys.map(|v| v.0));
-        to.int(self.heap_idle.map(|v| v.0));
-        to.int(self.heap_inuse.map(|v| v.0));
-        to.int(self.heap_released.map(|v| v.0));
-        to.int(self.heap_objects);
-        to.int(self.stack_inuse.map(|v| v.0));
-        to.int(self.stack_sys.map(|v| v.0));
-        to.int(self.mspan_inuse.map(|v| v.0));
-        to.int(self.mspan_sys.map(|v| v.0));
-        to.int(self.mcache_inuse.map(|v| v.0));
-        to.int(self.mcache_sys.map(|v| v.0));
-        to.int(self.buck_hash_sys.map(|v| v.0));
-        to.int(self.gc_sys.map(|v| v.0));
-        to.int(self.other_sys.map(|v| v.0));
-        to.int(self.next_gc.map(|v| v.0));
-        to.int(self.last_gc.map(|v| v.0));
-        to.int(self.pause_total.map(|v| v.0));
-        to.int(self.num_gc);
-        to.int(self.num_forced_gc);
+        to.ints([
+            self.total_alloc.map(|v| v.0),
+            self.sys.map(|v| v.0),
+            self.lookups_total,
+            self.mallocs_total,
+            self.frees_total,
+            self.heap_alloc.map(|v| v.0),
+            self.heap_sys.map(|v| v.0),
+            self.heap_idle.map(|v| v.0),
+            self.heap_inuse.map(|v| v.0),
+            self.heap_released.map(|v| v.0),
+            self.heap_objects,
+            self.stack_inuse.map(|v| v.0),
+            self.stack_sys.map(|v| v.0),
+            self.mspan_inuse.map(|v| v.0),
+            self.mspan_sys.map(|v| v.0),
+            self.mcache_inuse.map(|v| v.0),
+            self.mcache_sys.map(|v| v.0),
+            self.buck_hash_sys.map(|v| v.0),
+            self.gc_sys.map(|v| v.0),
+            self.other_sys.map(|v| v.0),
+            self.next_gc.map(|v| v.0),
+            self.last_gc.map(|v| v.0),
+            self.pause_total.map(|v| v.0),
+            self.num_gc,
+            self.num_forced_gc,
+        ]);
         to.float(self.gc_cpu_fraction);
         to.boolean(self.enable_gc);
         to.boolean(self.debug_gc);
-        to.int(self.goroutines);
-        to.int(self.gogc);
-        to.int(self.memory_limit.map(|v| v.0));
-        to.int(self.rss.map(|v| v.0));
-        to.int(self.cpu_user.map(|v| v.0));
-        to.int(self.cpu_system.map(|v| v.0));
-        to.int(self.uptime.map(|v| v.0));
-        to.int(self.read_duration.map(|v| v.0));
-        to.int(self.requests_total);
-        to.int(self.pauses_lost);
+        to.ints([
+            self.goroutines,
+            self.gogc,
+            self.memory_limit.map(|v| v.0),
+            self.rss.map(|v| v.0),
+            self.cpu_user.map(|v| v.0),
+            self.cpu_system.map(|v| v.0),
+            self.uptime.map(|v| v.0),
+            self.read_duration.map(|v| v.0),
+            self.requests_total,
+            self.pauses_lost,
+        ]);
         to.end();
     }
 }

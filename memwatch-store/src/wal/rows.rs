@@ -11,6 +11,8 @@
 //!
 //! Where a value is NULL its place holds zeros. A payload of fewer columns than its table has comes from an older version: the rest is NULL.
 
+use arrow::buffer::NullBuffer;
+
 use crate::buffer::{ColumnBuffer, Columns};
 use crate::schema::{ColumnType, Table};
 
@@ -65,15 +67,15 @@ fn encode_column(out: &mut Vec<u8>, column: &ColumnBuffer, rows: usize) {
     match column {
         ColumnBuffer::Timestamp(b) => {
             let values = b.values().iter().map(|v| v.to_le_bytes());
-            put_words(out, rows, b.present(), values);
+            put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Int(b) => {
             let values = b.values().iter().map(|v| v.to_le_bytes());
-            put_words(out, rows, b.present(), values);
+            put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Float(b) => {
             let values = b.values().iter().map(|v| v.to_le_bytes());
-            put_words(out, rows, b.present(), values);
+            put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Bool(b) => {
             if put_presence(out, rows, b.validity_slice()) {
@@ -109,11 +111,12 @@ fn encode_column(out: &mut Vec<u8>, column: &ColumnBuffer, rows: usize) {
 fn put_words(
     out: &mut Vec<u8>,
     rows: usize,
-    present: Option<&[u8]>,
+    present: Option<&NullBuffer>,
     values: impl Iterator<Item = [u8; 8]>,
 ) {
-    if put_presence(out, rows, present) {
+    if put_presence(out, rows, present.map(NullBuffer::validity)) {
         out.push(WORDS);
+        out.reserve(8 * rows);
         values.for_each(|value| out.extend_from_slice(&value));
     }
 }

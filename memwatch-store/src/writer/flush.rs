@@ -20,12 +20,15 @@ use crate::segment::{
 };
 use crate::{Result, Shared};
 
-/// Writes the rows of one buffer, given the segments that are live; what it does to them is for who began it to take over. It needs
-/// nothing else, so another thread can do it.
+/// Rows of a page that lie in so many stretches are written from where they lie; more are put together first.
+const FEW_STRETCHES: usize = 8;
+
+/// Writes the rows of buffers, given the segments that are live; what it does to them is for who began it to take over. It needs nothing
+/// else, so another thread can do it.
 pub(crate) struct Flush {
     shared: Arc<Shared>,
     place: Place,
-    /// Live segments of the table.
+    /// Live segments.
     live: Vec<Arc<Segment>>,
     /// Written and durable (or held in memory), not committed.
     pub(super) made: Vec<Arc<Segment>>,
@@ -84,8 +87,8 @@ impl Flush {
         }
     }
 
-    /// Writes all rows that are not there already.
-    pub(super) fn write(&mut self, columns: Columns) -> Result<()> {
+    /// Writes all rows that are not there already; gives the columns back, without rows.
+    pub(super) fn write(&mut self, columns: Columns) -> Result<Columns> {
         let table = columns.table();
         let (batch, inputs) = columns.finish()?;
         let keys = keys(table, &batch)?;
@@ -117,7 +120,7 @@ impl Flush {
             self.leave_out_known(day, &mut new)?;
             self.write_segment(day, &new)?;
         }
-        Ok(())
+        Ok(Columns::reusing(table, batch))
     }
 
     fn write_segment(&mut self, day: Day, new: &NewRows<'_>) -> Result<()> {
@@ -142,10 +145,15 @@ impl Flush {
             new.batch.schema(),
         )?;
         for rows in fresh.chunks(ROWS_PER_PAGE) {
-            writer.write(&take_record_batch(
-                new.batch,
-                &UInt32Array::from(rows.to_vec()),
-            )?)?;
+            let follows = |a: &u32, b: &u32| a + 1 == *b;
+            if rows.chunk_by(follows).count() > FEW_STRETCHES {
+                let rows = UInt32Array::from(rows.to_vec());
+                writer.write(&take_record_batch(new.batch, &rows)?)?;
+                continue;
+            }
+            for stretch in rows.chunk_by(follows) {
+                writer.write(&new.batch.slice(stretch[0] as usize, stretch.len()))?;
+            }
         }
         self.made.push(Arc::new(writer.finish()?));
         Ok(())
@@ -160,7 +168,7 @@ impl Flush {
             .iter()
             .filter(|s| !self.discarded.contains(&s.path))
             .chain(&self.made)
-            .filter(|s| !by_day || s.path.day == day)
+            .filter(|s| s.path.table == new.table && (!by_day || s.path.day == day))
             .cloned()
             .collect();
         for segment in candidates {

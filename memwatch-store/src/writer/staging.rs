@@ -4,8 +4,10 @@
 //! what that commit would make.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use memwatch_core::record::Identity;
@@ -30,6 +32,10 @@ const FLUSH_ROWS: usize = 4_096;
 /// When all buffers together are larger than this, the largest is written. With keys, one encoded row group and one batch beside it a
 /// writer stays below 100 MiB.
 const FLUSH_BYTES: usize = 56 << 20;
+/// The same where another thread writes: one set of buffers fills, one waits and one is written, and a writer stays below 150 MiB.
+const FLUSH_BYTES_BEHIND: usize = 28 << 20;
+/// Full buffers that wait for the one that is being written. Without any, who fills the next one often waits.
+const BUFFERS_AHEAD: usize = 1;
 
 /// Rows on their way into segments.
 pub(crate) struct Staging {
@@ -43,10 +49,46 @@ pub(crate) struct Staging {
     /// Live segments that a pending one takes the place of.
     pub(crate) removed: HashSet<SegmentPath>,
     pub(super) counts: BTreeMap<(u32, Table), RowCounts>,
-    /// Whether a full buffer is written by another thread while the next one fills.
+    /// Whether full buffers are written by another thread while the next one fills.
     background: bool,
-    /// A buffer on its way. What it adds to and takes from the fields above comes with [`Staging::settle`].
-    in_flight: Option<JoinHandle<(Flush, Result<()>)>>,
+    /// That thread. What it adds to and takes from the fields above comes with [`Staging::settle`].
+    flusher: Option<Flusher>,
+}
+
+/// Writes buffers one after the other, as each is among what is known to the next.
+struct Flusher {
+    full: SyncSender<Columns>,
+    /// Those that were written, to be filled again.
+    spent: Receiver<Columns>,
+    thread: JoinHandle<(Flush, Result<()>)>,
+}
+
+impl Flusher {
+    fn start(mut flush: Flush) -> io::Result<Flusher> {
+        let (full, buffers) = sync_channel(BUFFERS_AHEAD);
+        let (spent, empty) = channel();
+        let work = move || {
+            let done = buffers.into_iter().try_for_each(|full| {
+                // Nobody wants it at the end.
+                let _ = spent.send(flush.write(full)?);
+                Ok(())
+            });
+            (flush, done)
+        };
+        let thread = thread::Builder::new().name("memwatch-flush".to_owned());
+        let thread = thread.spawn(work)?;
+        Ok(Flusher {
+            full,
+            spent: empty,
+            thread,
+        })
+    }
+
+    /// Waits for all buffers.
+    fn join(self) -> thread::Result<(Flush, Result<()>)> {
+        drop(self.full);
+        self.thread.join()
+    }
 }
 
 impl Staging {
@@ -60,7 +102,7 @@ impl Staging {
             removed: HashSet::new(),
             counts: BTreeMap::new(),
             background: false,
-            in_flight: None,
+            flusher: None,
         }
     }
 
@@ -85,7 +127,12 @@ impl Staging {
         if self.buffers[table.index()].rows() >= FLUSH_ROWS {
             return self.flush(table);
         }
-        if self.buffers.iter().map(Columns::bytes).sum::<usize>() > FLUSH_BYTES {
+        let most = if self.background {
+            FLUSH_BYTES_BEHIND
+        } else {
+            FLUSH_BYTES
+        };
+        if self.buffers.iter().map(Columns::bytes).sum::<usize>() > most {
             let largest = Table::all().max_by_key(|t| self.buffers[t.index()].bytes());
             return largest.map_or(Ok(()), |table| self.flush(table));
         }
@@ -104,47 +151,51 @@ impl Staging {
         if buffer.rows() == 0 {
             return Ok(());
         }
-        let columns = std::mem::replace(buffer, Columns::new(table));
-        // One at a time: the one before it is among the live segments of this one.
-        self.settle()?;
-        let mut flush = self.new_flush(table);
-        if self.background {
-            let work = move || {
-                let done = flush.write(columns);
-                (flush, done)
-            };
-            let thread = thread::Builder::new().name("memwatch-flush".to_owned());
-            let started = thread.spawn(work).map_err(|error| {
-                let folder = self.shared.layout.root();
-                Error::io(folder, "start a thread that writes to")(error)
-            })?;
-            self.in_flight = Some(started);
-            return Ok(());
+        let spent = self.flusher.iter().flat_map(|f| f.spent.try_iter());
+        let next = spent.filter(|columns| columns.table() == table).last();
+        let next = next.unwrap_or_else(|| Columns::new(table));
+        let columns = std::mem::replace(buffer, next);
+        if !self.background {
+            let mut flush = self.new_flush();
+            let done = flush.write(columns).map(|_| ());
+            return self.take_over(flush, done);
         }
-        let done = flush.write(columns);
-        self.take_over(flush, done)
-    }
-
-    /// Waits for the buffer on its way.
-    pub(super) fn settle(&mut self) -> Result<()> {
-        let Some(thread) = self.in_flight.take() else {
-            return Ok(());
+        let flusher = match &self.flusher {
+            Some(flusher) => flusher,
+            None => {
+                let started = Flusher::start(self.new_flush()).map_err(|error| {
+                    let folder = self.shared.layout.root();
+                    Error::io(folder, "start a thread that writes to")(error)
+                })?;
+                self.flusher.insert(started)
+            }
         };
-        match thread.join() {
-            Ok((flush, done)) => self.take_over(flush, done),
-            Err(panic) => resume_unwind(panic),
+        if flusher.full.send(columns).is_ok() {
+            return Ok(());
+        }
+        // It has ended before its time, and says why.
+        self.settle().and(Err(Error::WriterFailed))
+    }
+
+    /// Waits for the buffers on their way.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        match self.flusher.take().map(Flusher::join) {
+            None => Ok(()),
+            Some(Ok((flush, done))) => self.take_over(flush, done),
+            Some(Err(panic)) => resume_unwind(panic),
         }
     }
 
-    /// Leaves the buffer on its way: what was written of it is removed.
+    /// Leaves the buffers on their way: what was written of them is removed.
     pub(super) fn abandon(&mut self) {
-        if let Some(Ok((flush, _))) = self.in_flight.take().map(JoinHandle::join) {
+        if let Some(Ok((flush, _))) = self.flusher.take().map(Flusher::join) {
             flush.undo();
         }
     }
 
-    fn new_flush(&self, table: Table) -> Flush {
-        let live = self.live(table).cloned().collect();
+    fn new_flush(&self) -> Flush {
+        let live = Table::all().flat_map(|table| self.live(table));
+        let live = live.cloned().collect();
         Flush::new(Arc::clone(&self.shared), self.place, live)
     }
 
@@ -169,7 +220,7 @@ impl Staging {
 
     /// Writes a segment anew without some of its rows.
     pub(crate) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
-        let mut flush = self.new_flush(reader.segment.path.table);
+        let mut flush = self.new_flush();
         let done = flush.take_away(reader, losing);
         self.take_over(flush, done)
     }
@@ -221,8 +272,6 @@ fn empty_buffers() -> Vec<Columns> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use memwatch_core::Timestamp;
     use memwatch_core::record::{MetricKind, MetricSample};
 
