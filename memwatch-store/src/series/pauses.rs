@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::frame::{Frame, Points, micros_of};
 use super::names::Part;
+use crate::buffer::buffer_schema;
 use crate::manifest::Segment;
 use crate::scan::widen;
 use crate::schema::{Table, best_origin, parse_origin};
@@ -198,10 +199,14 @@ impl History {
             end: at(to_us.saturating_add(1)),
         };
         let mut found = Vec::new();
+        let (mut process, mut best) = (None, self.best.get(&None));
         for pauses in batches(snapshot, of, range)? {
             for mut pause in pauses? {
                 pause.process = self.process_of(&pause);
-                if self.best.get(&pause.process) == Some(&pause.origin) {
+                if pause.process != process {
+                    (process, best) = (pause.process, self.best.get(&pause.process));
+                }
+                if best == Some(&pause.origin) {
                     found.push(pause);
                 }
             }
@@ -274,21 +279,28 @@ impl History {
         let pauses = self.pauses(snapshot, of, hour.saturating_mul(HOUR_US), to_us)?;
         let mut pauses = pauses.into_iter().peekable();
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); parts.len()];
-        let mut write = |totals: &Totals| {
+        // Without totals, what was written last.
+        let mut write = |totals: Option<&Totals>| {
             for (column, (part, edge)) in columns.iter_mut().zip(parts) {
-                column.push(totals.value(*part, *edge));
+                let last = column.last().copied().unwrap_or_default();
+                column.push(totals.map_or(last, |totals| totals.value(*part, *edge)));
             }
         };
         let none = Totals::default();
         let at_ns: Arc<[i64]> = match readings {
             Some((at_ns, processes)) => {
+                let mut before = None;
                 for (at, process) in at_ns.iter().zip(processes) {
                     while let Some(pause) = pauses.next_if(|p| p.at_us <= at.div_euclid(1_000)) {
                         totals.entry(pause.process).or_default().add(pause.pause_ns);
+                        before = None;
                     }
                     // A reading that does not say is of the process that was read around it, not of a new one.
                     let process = process.or_else(|| self.process_at(at.div_euclid(1_000)));
-                    write(totals.get(&process).unwrap_or(&none));
+                    // Most readings see no new pause.
+                    let same = before == Some(process);
+                    write((!same).then(|| totals.get(&process).unwrap_or(&none)));
+                    before = Some(process);
                 }
                 at_ns
             }
@@ -302,7 +314,7 @@ impl History {
                         && pauses.peek().is_none_or(|next| next.at_us != pause.at_us)
                     {
                         at_ns.push(pause.at_us.saturating_mul(1_000));
-                        write(counted);
+                        write(Some(counted));
                     }
                 }
                 at_ns.into()
@@ -326,7 +338,7 @@ fn count<'i>(
 ) -> Result<Counted<'i>> {
     let mut counted = Counted::new();
     let reader = SegmentReader::open(&snapshot.shared, segment)?;
-    let schema = Table::GcPauses.schema();
+    let schema = buffer_schema(Table::GcPauses);
     let places = PAUSE_COLUMNS.iter();
     let places = places.filter_map(|name| Table::GcPauses.def().index_of(name));
     let columns: Vec<usize> = places.collect();
@@ -337,10 +349,15 @@ fn count<'i>(
         };
         let rows = first..first + usize::try_from(instance.rows).unwrap_or(0);
         for batch in reader.read(&schema, &columns, std::slice::from_ref(&rows))? {
-            for pause in decode(&widen(&batch?, &in_order)?)? {
+            let pauses = decode(&widen(&batch?, &in_order)?)?;
+            let place = |pause: &Pause| {
                 let hour = pause.at_us.div_euclid(HOUR_US);
-                let place = (*of, history.process_of(&pause), pause.origin, hour);
-                counted.entry(place).or_default().add(pause.pause_ns);
+                (*of, history.process_of(pause), pause.origin, hour)
+            };
+            // Neighbors mostly count for the same.
+            for same in pauses.chunk_by(|a, b| place(a) == place(b)) {
+                let totals = counted.entry(place(&same[0])).or_default();
+                same.iter().for_each(|pause| totals.add(pause.pause_ns));
             }
         }
     }
@@ -464,9 +481,13 @@ fn decode(batch: &RecordBatch) -> Result<Vec<Pause>> {
         return Err(wrong_types());
     };
     let mut pauses = Vec::with_capacity(batch.num_rows());
+    let mut parsed = None;
     for row in 0..batch.num_rows() {
+        if row == 0 || !origin.same(row - 1, row) {
+            parsed = parse_origin(origin.value(row));
+        }
         // An origin that a later version may add is not counted: it would be unknown how good it is.
-        let Some(origin) = parse_origin(origin.value(row)) else {
+        let Some(origin) = parsed else {
             continue;
         };
         pauses.push(Pause {
