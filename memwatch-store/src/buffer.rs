@@ -98,8 +98,17 @@ impl Columns {
             self.inputs.push((self.rows, input));
         }
         for (column, cells) in self.columns.iter_mut().zip(&rows.columns) {
-            for cell in cells {
-                self.bytes += column.push(*cell)?;
+            match cells {
+                Some(cells) => {
+                    for cell in cells {
+                        self.bytes += column.push(*cell)?;
+                    }
+                }
+                None => {
+                    for _ in 0..rows.rows {
+                        self.bytes += column.push(Cell::Null)?;
+                    }
+                }
             }
         }
         self.rows += rows.rows;

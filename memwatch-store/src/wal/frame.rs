@@ -9,6 +9,9 @@ pub(super) const VERSION: u32 = 1;
 /// No payload is larger: what claims to be is not one of ours.
 pub(super) const PAYLOAD_MAX: usize = 64 << 20;
 
+/// No frame has a greater sequence, so that the numbers after it fit, too.
+pub(crate) const SEQUENCE_MAX: u64 = u64::MAX >> 1;
+
 const MAGIC: &[u8; 8] = b"memwatch";
 
 /// What a frame holds.
@@ -71,11 +74,12 @@ impl Header {
             _ => return None,
         };
         let length = usize::try_from(word(bytes, 0)).ok()?;
-        let ours = word(bytes, 20) == crc32c::crc32c(&bytes[..20]) && length <= PAYLOAD_MAX;
-        ours.then(|| Header {
+        let sequence = u64::from(word(bytes, 8)) | u64::from(word(bytes, 12)) << 32;
+        let whole = word(bytes, 20) == crc32c::crc32c(&bytes[..20]);
+        (whole && length <= PAYLOAD_MAX && sequence <= SEQUENCE_MAX).then(|| Header {
             length,
             crc32c: word(bytes, 4),
-            sequence: u64::from(word(bytes, 8)) | u64::from(word(bytes, 12)) << 32,
+            sequence,
             kind,
         })
     }
@@ -93,12 +97,12 @@ mod tests {
 
     #[test]
     fn headers_read_as_written_and_no_flipped_bit_passes() {
-        let bytes = frame(Kind::Rows, u64::MAX - 7, b"payload");
+        let bytes = frame(Kind::Rows, SEQUENCE_MAX - 7, b"payload");
         let header: [u8; FRAME_HEADER] = bytes[..FRAME_HEADER].try_into().unwrap();
         let expected = Header {
             length: 7,
             crc32c: crc32c::crc32c(b"payload"),
-            sequence: u64::MAX - 7,
+            sequence: SEQUENCE_MAX - 7,
             kind: Kind::Rows,
         };
         assert_eq!(Header::parse(&header), Some(expected));
@@ -114,5 +118,9 @@ mod tests {
             assert_eq!(file_version(&flipped), None, "bit {bit}");
         }
         assert_eq!(Header::parse(&[0; FRAME_HEADER]), None);
+        for sequence in [SEQUENCE_MAX + 1, u64::MAX] {
+            let header: [u8; FRAME_HEADER] = frame(Kind::Mark, sequence, &[]).try_into().unwrap();
+            assert_eq!(Header::parse(&header), None, "{sequence}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Reads frames back, and tells what was never whole from what is damaged.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::frame::{FILE_HEADER, FRAME_HEADER, Header, Kind, VERSION, file_version};
+use super::file::{End, Frames, Step, find_header, next_header};
+use super::frame::{Header, Kind, SEQUENCE_MAX};
 use crate::layout::Layout;
 use crate::{Error, Result, Shared};
 
@@ -65,6 +65,11 @@ pub(crate) fn replay(
         if next.is_some_and(|next| next <= position + 1) {
             continue;
         }
+        if *first > SEQUENCE_MAX {
+            let expected = format!("a number up to {SEQUENCE_MAX} in the name of the file");
+            damage(&mut found, path, on_damage, expected, &first.to_string())?;
+            continue;
+        }
         if *first > found.last + 1 {
             let problem = format!("frames {} to {}", found.last + 1, first - 1);
             damage(&mut found, path, on_damage, problem, "none")?;
@@ -72,7 +77,7 @@ pub(crate) fn replay(
         let Some(from) = shared.storage.reader(path)? else {
             return Ok(None);
         };
-        let mut frames = Frames { path, from, at: 0 };
+        let mut frames = Frames::new(path, from);
         one_file(
             &mut frames,
             (*first, next),
@@ -154,21 +159,33 @@ fn one_file(
                     _ => Ok(()),
                 };
             }
+            Step::End(end) if is_needless(&end, (expected, next), position) => return Ok(()),
             Step::End(End::Bad { what, rest }) if on_damage == OnDamage::Skip => {
                 let problem = format!("expected frame {expected}, found {what}");
                 found.skipped.push((path.to_path_buf(), problem));
                 found.last = found.last.max(expected);
                 expected += 1;
-                // Whatever still is a frame behind it.
-                let Some(offset) = next_header(&rest, expected - 1) else {
+                // Whatever still is a frame behind it; its own header may be whole.
+                let behind = rest.slice(1..);
+                let Some(offset) = next_header(&behind, expected - 1) else {
                     return Ok(());
                 };
-                frames.resume(rest[offset..].to_vec());
+                frames.resume(behind.slice(offset..));
             }
             Step::End(end) => {
                 return ended(frames, end, (expected, next), position, on_damage, found);
             }
         }
+    }
+}
+
+/// Whether nothing is missing where a file ends: the next one goes on from there, or all rows are in segments.
+fn is_needless(end: &End, (expected, next): (u64, Option<u64>), position: u64) -> bool {
+    let is_behind = |header: Header| header.sequence > position;
+    match end {
+        _ if next.is_some() => next == Some(expected),
+        End::Bad { rest, .. } => expected <= position && find_header(rest, is_behind).is_none(),
+        _ => expected <= position,
     }
 }
 
@@ -181,8 +198,7 @@ fn ended(
     on_damage: OnDamage,
     found: &mut Replayed,
 ) -> Result<()> {
-    // Nothing is missing: the next file goes on from here, or the rows are in segments.
-    if next == Some(expected) || next.is_none() && expected <= position {
+    if is_needless(&end, (expected, next), position) {
         return Ok(());
     }
     let path = frames.path;
@@ -214,122 +230,127 @@ fn ended(
     }
 }
 
-/// Where in these bytes a frame begins that proves that the one of that sequence was written whole: a later one, or the mark after it.
-fn next_header(bytes: &[u8], sequence: u64) -> Option<usize> {
-    let proves = |window: &[u8]| {
-        let header = Header::parse(window.try_into().ok()?)?;
-        match header.kind {
-            Kind::Mark => (header.sequence >= sequence).then_some(()),
-            Kind::Rows => (header.sequence > sequence).then_some(()),
-        }
-    };
-    bytes
-        .windows(FRAME_HEADER)
-        .position(|window| proves(window).is_some())
-}
+#[cfg(test)]
+mod tests {
+    use memwatch_core::Timestamp;
+    use memwatch_core::record::{Identity, MetricKind, MetricSample, RecordSink};
 
-/// Where reading a file ends.
-enum End {
-    /// After a frame.
-    Clean,
-    /// Inside of one: the file is shorter than it says, or holds only zeros from here on, as a crash leaves it.
-    Short { bytes: u64 },
-    /// At bytes that are there and are not what was written.
-    Bad { what: String, rest: Vec<u8> },
-}
+    use super::*;
+    use crate::buffer::Columns;
+    use crate::manifest::{Commit, encode};
+    use crate::schema::Table;
+    use crate::wal::fuzz::{self, file_header, mark, rows};
+    use crate::{Snapshot, Store};
 
-enum Step {
-    Frame(Header, Vec<u8>),
-    End(End),
-}
-
-/// The frames of one file.
-struct Frames<'a> {
-    path: &'a Path,
-    from: Box<dyn Read>,
-    at: u64,
-}
-
-impl Frames<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match self.from.read(&mut bytes[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io(self.path, "read")(e)),
-            }
-        }
-        self.at += filled as u64;
-        Ok(filled)
-    }
-
-    /// Goes on at these bytes, the rest of the file.
-    fn resume(&mut self, rest: Vec<u8>) {
-        self.at -= rest.len() as u64;
-        self.from = Box::new(io::Cursor::new(rest));
-    }
-
-    /// Reads the header of the file; how the file ends when it has none.
-    fn file_header(&mut self) -> Result<Option<End>> {
-        let mut header = [0; FILE_HEADER];
-        let read = self.read(&mut header)?;
-        if read < FILE_HEADER {
-            return Ok(Some(End::Short { bytes: read as u64 }));
-        }
-        match file_version(&header) {
-            Some(VERSION) => Ok(None),
-            Some(found) => Err(Error::NewerFormat {
-                path: self.path.to_path_buf(),
-                found,
-                supported: VERSION,
-            }),
-            None => self
-                .bad("a file header of another checksum", &header)
-                .map(Some),
-        }
-    }
-
-    fn next(&mut self) -> Result<Step> {
-        let mut bytes = [0; FRAME_HEADER];
-        let read = self.read(&mut bytes)?;
-        if read == 0 {
-            return Ok(Step::End(End::Clean));
-        }
-        if read < FRAME_HEADER {
-            return Ok(Step::End(End::Short { bytes: read as u64 }));
-        }
-        let Some(header) = Header::parse(&bytes) else {
-            return Ok(Step::End(self.bad("a header of another checksum", &bytes)?));
+    fn metric(n: i64) -> (Identity, MetricSample) {
+        let of = Identity {
+            service: "s".into(),
+            instance: "i".into(),
         };
-        let mut payload = vec![0; header.length];
-        let read = self.read(&mut payload)?;
-        if read < header.length {
-            let bytes = (FRAME_HEADER + read) as u64;
-            return Ok(Step::End(End::Short { bytes }));
-        }
-        if crc32c::crc32c(&payload) != header.crc32c {
-            let whole = [bytes.as_slice(), &payload].concat();
-            return Ok(Step::End(
-                self.bad("a payload of another checksum", &whole)?,
-            ));
-        }
-        Ok(Step::Frame(header, payload))
+        let at = Timestamp(n * 1_000_000_000);
+        let row = MetricSample::new(at, "m".into(), "".into(), 1.0, MetricKind::Gauge);
+        (of, row)
     }
 
-    /// The end of a file at bytes that are not what they should be.
-    fn bad(&mut self, what: &str, bytes: &[u8]) -> Result<End> {
-        let at = self.at - bytes.len() as u64;
-        let mut rest = bytes.to_vec();
-        let more = self.from.read_to_end(&mut rest);
-        self.at += more.map_err(Error::io(self.path, "read"))? as u64;
-        if rest.iter().all(|byte| *byte == 0) {
-            // A file that grew before its bytes were written.
-            let bytes = rest.len() as u64;
-            return Ok(End::Short { bytes });
-        }
-        let what = format!("{what} at byte {at}");
-        Ok(End::Bad { what, rest })
+    /// A frame of one row, another one for each sequence.
+    fn frame(sequence: u64) -> Vec<u8> {
+        let mut columns = Columns::new(Table::Metrics);
+        let (of, row) = metric(i64::try_from(sequence % 1_000).unwrap());
+        columns.push(&of, &row, 0);
+        rows(sequence, &fuzz::encode(&columns))
+    }
+
+    /// A store whose rows up to `position` are in segments, with a file of the WAL.
+    fn store(position: u64, first: u64, parts: &[Vec<u8>]) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let layout = &store.shared.layout;
+        std::fs::create_dir(layout.manifest()).unwrap();
+        std::fs::create_dir(layout.wal()).unwrap();
+        let commit = Commit {
+            version: 1,
+            wal: position,
+            ..Commit::default()
+        };
+        std::fs::write(layout.commit(1), encode(&commit)).unwrap();
+        let content = [file_header(), parts.concat()].concat();
+        std::fs::write(layout.wal_file(first), content).unwrap();
+        (dir, store)
+    }
+
+    fn count(snapshot: &Snapshot) -> u64 {
+        snapshot
+            .segments(Table::Metrics)
+            .iter()
+            .map(|s| s.rows)
+            .sum()
+    }
+
+    #[test]
+    fn the_last_sequence_is_taken_over_and_none_follows() {
+        let last = SEQUENCE_MAX;
+        let (_dir, store) = store(last - 1, last, &[frame(last), mark(last)]);
+        assert_eq!(count(&store.snapshot().unwrap()), 1);
+        let mut appender = store.append().unwrap();
+        let (of, row) = metric(7);
+        appender.metric(&of, &row).unwrap();
+        let error = appender.sync().unwrap_err().to_string();
+        assert!(
+            error.contains("expected frames up to one below 9223372036854775807"),
+            "{error}"
+        );
+        drop(appender);
+        assert_eq!(count(&store.snapshot().unwrap()), 1);
+        // By other ways more can come.
+        let mut writer = store.writer().unwrap();
+        writer.metric(&of, &row).unwrap();
+        writer.commit(&[]).unwrap();
+        assert_eq!(count(&store.snapshot().unwrap()), 2);
+    }
+
+    #[test]
+    fn no_number_is_left_for_a_torn_frame() {
+        let last = SEQUENCE_MAX;
+        let (_dir, store) = store(last - 1, last, &[frame(last), vec![7; 5]]);
+        assert_eq!(count(&store.snapshot().unwrap()), 1);
+        let error = store.writer().map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("found 9223372036854775808"), "{error}");
+        assert_eq!(count(&store.snapshot().unwrap()), 1);
+    }
+
+    #[test]
+    fn a_file_of_a_greater_number_is_named_and_set_aside() {
+        let (dir, store) = store(0, u64::MAX, &[frame(u64::MAX)]);
+        let error = store.snapshot().map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("wal/18446744073709551615.wal"), "{error}");
+        let (_, left_out) = store.snapshot_without_damage().unwrap();
+        assert_eq!(left_out.len(), 1);
+        let found = store.repair().unwrap();
+        let aside = found.findings[0].set_aside.as_ref().unwrap();
+        assert!(dir.path().join(aside).exists());
+        assert!(store.verify().unwrap().is_whole());
+    }
+
+    #[test]
+    fn what_follows_a_bad_frame_that_is_in_segments_is_not_passed_over() {
+        let mut bad = frame(1);
+        bad[30] ^= 1;
+        let (_dir, whole) = store(1, 1, &[bad.clone(), mark(1)]);
+        assert_eq!(count(&whole.snapshot().unwrap()), 0);
+        assert_eq!(whole.snapshot_without_damage().unwrap().1, []);
+        let (_dir, store) = store(1, 1, &[bad, mark(1), frame(2)]);
+        let error = store.snapshot().map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("expected frame 1"), "{error}");
+        let (snapshot, left_out) = store.snapshot_without_damage().unwrap();
+        assert_eq!((count(&snapshot), left_out.len()), (1, 1));
+    }
+
+    #[test]
+    fn skipping_goes_on_behind_a_frame_whose_own_header_is_whole() {
+        let mut bad = frame(1 << 60);
+        bad[30] ^= 1;
+        let (_dir, store) = store(0, 1, &[bad, frame(2), mark(2)]);
+        let (snapshot, left_out) = store.snapshot_without_damage().unwrap();
+        assert_eq!((count(&snapshot), left_out.len()), (1, 1));
     }
 }

@@ -14,16 +14,16 @@
 use arrow::buffer::NullBuffer;
 
 use crate::buffer::{ColumnBuffer, Columns};
-use crate::schema::{ColumnType, Table};
+use crate::schema::Table;
 
-const ALL_NULL: u8 = 0;
-const NO_NULL: u8 = 1;
-const SOME_NULL: u8 = 2;
+pub(super) const ALL_NULL: u8 = 0;
+pub(super) const NO_NULL: u8 = 1;
+pub(super) const SOME_NULL: u8 = 2;
 
-const WORDS: u8 = 1;
-const BITS: u8 = 2;
-const NUMBERED: u8 = 3;
-const TEXTS: u8 = 4;
+pub(super) const WORDS: u8 = 1;
+pub(super) const BITS: u8 = 2;
+pub(super) const NUMBERED: u8 = 3;
+pub(super) const TEXTS: u8 = 4;
 
 /// One value of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,12 +43,12 @@ pub(crate) enum Cell<'a> {
 pub(crate) struct Rows<'a> {
     pub(crate) table: Table,
     pub(crate) rows: usize,
-    /// As many columns as the table has, each of `rows` cells.
-    pub(crate) columns: Vec<Vec<Cell<'a>>>,
+    /// As many columns as the table has, each of `rows` cells; `None` when all of them are NULL.
+    pub(crate) columns: Vec<Option<Vec<Cell<'a>>>>,
 }
 
 /// The rows of a buffer as bytes.
-pub(super) fn encode(columns: &Columns) -> Vec<u8> {
+pub(crate) fn encode(columns: &Columns) -> Vec<u8> {
     let name = columns.table().name();
     let rows = columns.rows();
     let mut out = Vec::with_capacity(columns.bytes() + 64);
@@ -153,7 +153,7 @@ fn bitmap(rows: usize, is_set: impl Fn(usize) -> bool) -> Vec<u8> {
     bits
 }
 
-fn bit(bits: &[u8], row: usize) -> bool {
+pub(super) fn bit(bits: &[u8], row: usize) -> bool {
     bits.get(row / 8)
         .is_some_and(|byte| byte >> (row % 8) & 1 == 1)
 }
@@ -167,144 +167,13 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads rows; says what was expected where the bytes are something else.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Rows<'_>, &'static str> {
-    let mut from = Reader(bytes);
-    let length = usize::from(from.byte()?);
-    let name = from.text_of(length)?;
-    let table = Table::from_name(name).ok_or("a table of this version")?;
-    let rows = from.count()?;
-    let count = usize::from(u16::from_le_bytes(from.array()?));
-    let def = table.def();
-    if count > def.columns.len() {
-        return Err("no more columns than this version knows");
-    }
-    // A row takes a byte at least: what claims more is not one of ours, and would ask for too much memory.
-    if rows > bytes.len() {
-        return Err("as many rows as there is room for");
-    }
-    let mut columns = Vec::with_capacity(def.columns.len());
-    for column in &def.columns[..count] {
-        let cells = decode_column(&mut from, rows, column.kind)?;
-        if !column.nullable && cells.contains(&Cell::Null) {
-            return Err("a value in each row of a column that is never NULL");
-        }
-        columns.push(cells);
-    }
-    for column in &def.columns[count..] {
-        if !column.nullable {
-            return Err("a column that is never NULL");
-        }
-        columns.push(vec![Cell::Null; rows]);
-    }
-    if !from.0.is_empty() {
-        return Err("the end");
-    }
-    Ok(Rows {
-        table,
-        rows,
-        columns,
-    })
-}
-
-fn decode_column<'a>(
-    from: &mut Reader<'a>,
-    rows: usize,
-    kind: ColumnType,
-) -> Result<Vec<Cell<'a>>, &'static str> {
-    let present = match from.byte()? {
-        ALL_NULL => return Ok(vec![Cell::Null; rows]),
-        NO_NULL => None,
-        SOME_NULL => Some(from.take(rows.div_ceil(8))?),
-        _ => return Err("which rows have a value"),
-    };
-    let layout = from.byte()?;
-    let mut cells: Vec<Cell<'a>> = Vec::with_capacity(rows);
-    match (layout, kind) {
-        (WORDS, ColumnType::Timestamp | ColumnType::Int | ColumnType::Float) => {
-            for _ in 0..rows {
-                cells.push(Cell::Word(i64::from_le_bytes(from.array()?)));
-            }
-        }
-        (BITS, ColumnType::Bool) => {
-            let bits = from.take(rows.div_ceil(8))?;
-            cells.extend((0..rows).map(|row| Cell::Bit(bit(bits, row))));
-        }
-        (NUMBERED, ColumnType::Text) => {
-            let count = from.count()?;
-            if count > from.0.len() {
-                return Err("as many texts as there is room for");
-            }
-            let texts: Vec<&str> = (0..count).map(|_| from.text()).collect::<Result<_, _>>()?;
-            for row in 0..rows {
-                let number = from.count()?;
-                // Where there is none its number means nothing.
-                let text = texts.get(number).copied();
-                match text.or((!is_present(present, row)).then_some("")) {
-                    Some(text) => cells.push(Cell::Text(text)),
-                    None => return Err("the number of a text"),
-                }
-            }
-        }
-        (TEXTS, ColumnType::Text) => {
-            for _ in 0..rows {
-                cells.push(Cell::Text(from.text()?));
-            }
-        }
-        _ => return Err("a layout that fits the column"),
-    }
-    for (row, cell) in cells.iter_mut().enumerate() {
-        if !is_present(present, row) {
-            *cell = Cell::Null;
-        }
-    }
-    Ok(cells)
-}
-
-fn is_present(present: Option<&[u8]>, row: usize) -> bool {
-    present.is_none_or(|bits| bit(bits, row))
-}
-
-/// Takes bytes from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or("more bytes")?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn byte(&mut self) -> Result<u8, &'static str> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn count(&mut self) -> Result<usize, &'static str> {
-        usize::try_from(u32::from_le_bytes(self.array()?)).map_err(|_| "a count that fits memory")
-    }
-
-    fn text(&mut self) -> Result<&'a str, &'static str> {
-        let length = self.count()?;
-        self.text_of(length)
-    }
-
-    fn text_of(&mut self, length: usize) -> Result<&'a str, &'static str> {
-        std::str::from_utf8(self.take(length)?).map_err(|_| "UTF-8")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use memwatch_core::record::{Identity, MemorySample, MetricKind, MetricSample, Span};
     use memwatch_core::{Bytes, Nanos, Timestamp};
     use proptest::prelude::*;
 
+    use super::super::decode::decode;
     use super::*;
 
     fn identity(n: i64) -> Identity {

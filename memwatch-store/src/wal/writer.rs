@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::frame::{Kind, file_header, frame};
+use super::frame::{Kind, SEQUENCE_MAX, file_header, frame};
 use super::replay::files;
 use super::rows::encode;
 use crate::buffer::Columns;
 use crate::storage::NewFile;
-use crate::{Result, Shared};
+use crate::{Error, Result, Shared};
 
 /// The end of the WAL. Only the holder of the writer's lock may have one.
 pub(crate) struct WalWriter {
@@ -35,6 +35,11 @@ impl WalWriter {
 
     /// Appends rows of one table; not durable yet.
     pub(crate) fn append(&mut self, rows: &Columns) -> Result<()> {
+        if self.next > SEQUENCE_MAX {
+            let wal = self.shared.layout.wal();
+            let expected = format!("frames up to one below {SEQUENCE_MAX}");
+            return Err(Error::damaged(&wal, expected, self.last().to_string()));
+        }
         let bytes = frame(Kind::Rows, self.next, &encode(rows));
         let storage = &self.shared.storage;
         let file = match &mut self.file {

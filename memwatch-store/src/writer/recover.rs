@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Committed, Staging, Writer};
 use crate::layout::with_suffix;
-use crate::wal::{OnDamage, Replayed, decode, remove_upto, replay};
+use crate::wal::{OnDamage, Replayed, SEQUENCE_MAX, decode, remove_upto, replay};
 use crate::{Error, Result, Shared};
 
 /// What a writer found of one that crashed.
@@ -55,6 +55,11 @@ impl Writer {
         // A number that a frame had which was never whole is not given again: where that file comes back it says nothing.
         let torn = found.torn_bytes > 0 || !found.skipped.is_empty();
         let last = found.last.max(self.staging.state.wal) + u64::from(torn);
+        if last > SEQUENCE_MAX {
+            let expected = format!("frames up to one below {SEQUENCE_MAX}");
+            let wal = shared.layout.wal();
+            return Err(Error::damaged(&wal, expected, last.to_string()));
+        }
         if found.frames > 0 || torn {
             self.flush_wal_upto(last)?;
         }
