@@ -9,7 +9,11 @@ use serde_json::value::RawValue;
 use super::segment::{Chunk, Identities, InstanceRows, Segment};
 use super::{FORMAT, SourceHash, SourceIdentity};
 use crate::layout::{SegmentPath, hex};
+use crate::wal::SEQUENCE_MAX;
 use crate::{Error, Result};
+
+/// No commit has a greater version, so that the next one has a number.
+pub(crate) const VERSION_MAX: u64 = u64::MAX >> 1;
 
 /// One commit.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -171,6 +175,14 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Commit> {
     }
     let json: CommitJson =
         serde_json::from_str(text).map_err(|e| bad("a commit", e.to_string()))?;
+    for (name, found, most) in [
+        ("version", json.version, VERSION_MAX),
+        ("position in the WAL", json.wal, SEQUENCE_MAX),
+    ] {
+        if found > most {
+            return Err(bad(&format!("a {name} up to {most}"), found.to_string()));
+        }
+    }
     let mut names = Identities::default();
     let add = json
         .add
@@ -275,26 +287,8 @@ fn segment_from_json(commit: &Path, json: SegmentJson, names: &mut Identities) -
         instances,
         held: None,
     };
-    let in_groups = segment
-        .row_groups
-        .iter()
-        .map(|g| g.rows)
-        .try_fold(0, u64::checked_add);
-    let in_instances = segment
-        .instances
-        .iter()
-        .map(|i| i.rows)
-        .try_fold(0, u64::checked_add);
-    if in_groups != Some(segment.rows) || in_instances != Some(segment.rows) {
-        let expected = format!(
-            "{} rows in the row groups and instances of {}",
-            segment.rows, segment.path
-        );
-        return Err(Error::damaged(
-            commit,
-            expected,
-            format!("{in_groups:?} and {in_instances:?}"),
-        ));
+    if let Err((expected, found)) = segment.check_numbers() {
+        return Err(Error::damaged(commit, expected, found));
     }
     Ok(segment)
 }
@@ -330,8 +324,8 @@ mod tests {
                 bytes: 99,
                 crc32c: 0xdead_beef,
                 row_groups: vec![Chunk {
-                    offset: 4,
-                    bytes: 50,
+                    offset: 0,
+                    bytes: 54,
                     rows: 3,
                     crc32c: 1,
                 }],
@@ -381,6 +375,57 @@ mod tests {
                     "byte {at} bit {bit}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_refused() {
+        let whole = example();
+        let with = |change: &dyn Fn(&mut Commit)| {
+            let mut commit = whole.clone();
+            change(&mut commit);
+            match decode(Path::new("c"), &encode(&commit)) {
+                Err(Error::Damaged {
+                    expected, found, ..
+                }) => format!("expected {expected}, found {found}"),
+                other => panic!("{other:?}"),
+            }
+        };
+        let bytes = |at: usize, offset: u64, bytes: u64| {
+            with(&|commit| {
+                let segment = &mut commit.add[0];
+                let mut chunks = segment.row_groups.iter_mut().chain([&mut segment.footer]);
+                let chunk = chunks.nth(at).unwrap();
+                (chunk.offset, chunk.bytes) = (offset, bytes);
+            })
+        };
+        for (told, part) in [
+            (
+                bytes(0, 0, u64::MAX),
+                "within 99 bytes, found 18446744073709551615 bytes from byte 0 on",
+            ),
+            (
+                bytes(1, 54, u64::MAX - 3),
+                "from byte 54 on, within 99 bytes",
+            ),
+            (
+                bytes(0, u64::MAX, 54),
+                "found 54 bytes from byte 18446744073709551615 on",
+            ),
+            (bytes(0, 4, 50), "from byte 0 on"),
+            (bytes(1, 54, 44), "98 bytes in metrics/"),
+            (with(&|c| c.wal = u64::MAX), "a position in the WAL up to"),
+            (with(&|c| c.version = u64::MAX), "a version up to"),
+            (
+                with(&|c| {
+                    c.add[0].rows = u64::MAX;
+                    c.add[0].row_groups[0].rows = u64::MAX;
+                    c.add[0].instances[0].rows = u64::MAX;
+                }),
+                "found 99 bytes and 18446744073709551615 rows",
+            ),
+        ] {
+            assert!(told.contains(part), "{told}");
         }
     }
 

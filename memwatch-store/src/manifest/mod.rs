@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use commit::{Commit, decode, encode};
+pub(crate) use commit::{Commit, VERSION_MAX, decode, encode};
 pub use segment::{Chunk, InstanceRows, Segment};
 
 use crate::layout::Layout;
@@ -178,7 +178,7 @@ impl State {
         storage: &Storage,
         mut commit: Commit,
     ) -> Result<State> {
-        commit.version = self.version + 1;
+        commit.version = self.next_version(layout)?;
         commit.wal = commit.wal.max(self.wal);
         let mut next = self.clone();
         next.apply(commit.clone());
@@ -192,6 +192,16 @@ impl State {
         Ok(next)
     }
 
+    /// The number of the commit that follows.
+    fn next_version(&self, layout: &Layout) -> Result<u64> {
+        if self.version >= VERSION_MAX {
+            let expected = format!("a commit numbered below {VERSION_MAX}");
+            let path = layout.commit(self.version);
+            return Err(Error::damaged(&path, expected, self.version.to_string()));
+        }
+        Ok(self.version + 1)
+    }
+
     /// Makes a commit of all that is live, whatever the commits before it said.
     pub(crate) fn commit_whole(
         &self,
@@ -201,7 +211,7 @@ impl State {
         by: Option<String>,
     ) -> Result<()> {
         let mut next = self.clone();
-        next.version += 1;
+        next.version = self.next_version(layout)?;
         let mut commit = next.checkpoint(at);
         commit.by = by;
         storage.create_dir(&layout.manifest())?;
@@ -235,12 +245,12 @@ impl State {
     }
 }
 
-/// The numbers of the commits that are there, ascending.
 /// The number of the newest commit; 0 before the first.
 pub(crate) fn newest_version(layout: &Layout, storage: &Storage) -> Result<u64> {
     Ok(versions(layout, storage)?.last().copied().unwrap_or(0))
 }
 
+/// The numbers of the commits that are there, ascending.
 fn versions(layout: &Layout, storage: &Storage) -> Result<Vec<u64>> {
     let mut versions: Vec<u64> = storage
         .list(&layout.manifest())?
@@ -248,7 +258,17 @@ fn versions(layout: &Layout, storage: &Storage) -> Result<Vec<u64>> {
         .filter_map(|file| Layout::commit_version(file.path.file_name()?.to_str()?))
         .collect();
     versions.sort_unstable();
-    Ok(versions)
+    match versions.last().filter(|last| **last > VERSION_MAX) {
+        None => Ok(versions),
+        Some(last) => {
+            let expected = format!("a number up to {VERSION_MAX} in the name of the file");
+            Err(Error::damaged(
+                &layout.commit(*last),
+                expected,
+                last.to_string(),
+            ))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use memwatch_core::{TimeRange, Timestamp};
 
 use crate::layout::SegmentPath;
 
+/// Rows and bytes of a segment, at most: more than any file has, and few enough that sums over all segments fit 64 bits.
+const SEGMENT_MAX: u64 = 1 << 44;
+
 /// One immutable Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
@@ -64,6 +67,44 @@ impl Segment {
     #[must_use]
     pub fn time_range(&self) -> TimeRange {
         range(self.min_us, self.max_us)
+    }
+
+    /// Whether the row groups and the footer lie one behind the other and are all of the file, and row groups and instances have all of the
+    /// rows; else what was expected and what was found. No commit names a segment of which this does not hold.
+    pub(crate) fn check_numbers(&self) -> Result<(), (String, String)> {
+        let mut end = 0u64;
+        for chunk in self.row_groups.iter().chain([&self.footer]) {
+            let next = end.checked_add(chunk.bytes);
+            let next = next.filter(|next| chunk.offset == end && *next <= self.bytes);
+            end = next.ok_or_else(|| {
+                let expected = format!(
+                    "a row group or footer of {} from byte {end} on, within {} bytes",
+                    self.path, self.bytes
+                );
+                let found = format!("{} bytes from byte {} on", chunk.bytes, chunk.offset);
+                (expected, found)
+            })?;
+        }
+        if end != self.bytes || self.rows.max(self.bytes) > SEGMENT_MAX {
+            let expected = format!(
+                "{end} bytes in {} and no more than {SEGMENT_MAX} bytes and rows",
+                self.path
+            );
+            let found = format!("{} bytes and {} rows", self.bytes, self.rows);
+            return Err((expected, found));
+        }
+        let mut groups = self.row_groups.iter().map(|group| group.rows);
+        let in_groups = groups.try_fold(0, u64::checked_add);
+        let mut instances = self.instances.iter().map(|instance| instance.rows);
+        let in_instances = instances.try_fold(0, u64::checked_add);
+        if in_groups != Some(self.rows) || in_instances != Some(self.rows) {
+            let expected = format!(
+                "{} rows in the row groups and instances of {}",
+                self.rows, self.path
+            );
+            return Err((expected, format!("{in_groups:?} and {in_instances:?}")));
+        }
+        Ok(())
     }
 
     /// Each instance with the number of its first row.
