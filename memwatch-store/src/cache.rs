@@ -110,6 +110,8 @@ pub(crate) enum Part {
     Group(usize),
     /// A column of a row group.
     Column(usize, usize),
+    /// The pages of a column of a row group, which ask for no more memory than they may.
+    Pages(usize, usize),
     /// All that follows the row groups.
     Footer,
 }

@@ -9,6 +9,9 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::Remote;
 
+/// Up to here nobody asks how large the file is.
+const TRUSTED_BYTES: usize = 1 << 20;
+
 /// The bytes of a segment.
 pub(crate) enum Content {
     /// A file on the disk.
@@ -63,6 +66,12 @@ impl ChunkReader for Content {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // Before memory is asked for: a length may be anything.
+        let end = start.checked_add(length as u64);
+        if length > TRUSTED_BYTES && end.is_none_or(|end| end > Length::len(self)) {
+            let problem = format!("no {length} bytes from byte {start} on");
+            return Err(ParquetError::EOF(problem));
+        }
         match self {
             Content::File(file) => file.get_bytes(start, length),
             Content::Remote(remote) => remote

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use parquet::file::metadata::ParquetMetaDataReader;
-
+use super::footer::{self, byte_range};
 use super::{Content, SegmentReader, count_instances};
 use crate::buffer::buffer_schema;
 use crate::layout::SegmentPath;
@@ -21,17 +20,15 @@ pub(crate) fn describe(shared: &Arc<Shared>, path: &SegmentPath) -> Result<Segme
     } else {
         Content::File(File::open(&place).map_err(Error::io(&place, "open"))?)
     };
-    let metadata = ParquetMetaDataReader::new()
-        .parse_and_finish(&content)
-        .map_err(Error::parquet(&place))?;
+    let metadata = footer::read(&place, &content, 0)?;
     let bytes = content.size().map_err(Error::io(&place, "read"))?;
     let mut chunks = Vec::new();
     let mut at = 0;
     for group in metadata.row_groups() {
-        let ends = group.columns().iter().map(|column| {
-            let (start, length) = column.byte_range();
-            start.saturating_add(length)
-        });
+        let ends = group
+            .columns()
+            .iter()
+            .map(|column| byte_range(column).map_or(0, |range| range.end));
         let end = ends.max().unwrap_or(at);
         let rows = u64::try_from(group.num_rows()).unwrap_or(0);
         chunks.push((at, end, rows));
@@ -72,7 +69,7 @@ pub(crate) fn describe(shared: &Arc<Shared>, path: &SegmentPath) -> Result<Segme
     let footer = summed.pop().unwrap_or_default();
     let mut segment = Segment {
         path: path.clone(),
-        rows: summed.iter().map(|c| c.rows).sum(),
+        rows: summed.iter().fold(0, |rows, c| c.rows.saturating_add(rows)),
         min_us: 0,
         max_us: 0,
         bytes,
@@ -100,5 +97,8 @@ pub(crate) fn describe(shared: &Arc<Shared>, path: &SegmentPath) -> Result<Segme
         .map(|i| i.max_us)
         .max()
         .unwrap_or(0);
-    Ok(segment)
+    match segment.check_numbers() {
+        Ok(()) => Ok(segment),
+        Err((expected, found)) => Err(Error::damaged(&place, expected, found)),
+    }
 }

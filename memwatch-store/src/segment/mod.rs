@@ -4,10 +4,13 @@ mod checksums;
 mod content;
 mod describe;
 mod encoding;
+mod footer;
 mod instances;
+mod pages;
 mod reader;
 mod remote;
 mod text;
+mod thrift;
 mod writer;
 
 pub(crate) use checksums::ColumnChecksums;

@@ -14,12 +14,13 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::checksums::byte_range;
-use super::{ColumnChecksums, Content, ROWS_PER_PAGE, Remote};
+use super::footer::{self, guarded};
+use super::{ColumnChecksums, Content, ROWS_PER_PAGE, Remote, pages};
 use crate::cache::{Footer, Part};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
@@ -45,10 +46,7 @@ impl SegmentReader {
             None => {
                 check_length(&path, &file, segment)?;
                 check_chunk(&path, &mut file, &segment.footer)?;
-                let metadata = ParquetMetaDataReader::new()
-                    .with_page_index_policy(PageIndexPolicy::Optional)
-                    .parse_and_finish(&file)
-                    .map_err(Error::parquet(&path))?;
+                let metadata = footer::read(&path, &file, segment.footer.offset)?;
                 let footer = Footer {
                     columns: ColumnChecksums::of(&metadata).map(Arc::new),
                     metadata: Arc::new(metadata),
@@ -58,13 +56,17 @@ impl SegmentReader {
             }
         };
         let metadata = &footer.metadata;
-        if metadata.num_row_groups() != segment.row_groups.len() {
-            let expected = format!("{} row groups", segment.row_groups.len());
-            return Err(Error::damaged(
-                &path,
-                expected,
-                metadata.num_row_groups().to_string(),
-            ));
+        let groups = metadata.row_groups().iter().map(|group| group.num_rows());
+        let rows = groups.map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));
+        if !rows.eq(segment.row_groups.iter().map(|chunk| chunk.rows)) {
+            let groups = segment.row_groups.len();
+            let expected = format!("{} rows in {groups} row groups", segment.rows);
+            let (rows, groups) = (
+                metadata.file_metadata().num_rows(),
+                metadata.num_row_groups(),
+            );
+            let found = format!("{rows} in {groups}, or others in one of them");
+            return Err(Error::damaged(&path, expected, found));
         }
         let (shared, segment) = (Arc::clone(shared), Arc::clone(segment));
         Ok(SegmentReader {
@@ -286,24 +288,27 @@ impl SegmentReader {
         let options = ArrowReaderOptions::new()
             .with_schema(types)
             .with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&self.footer.metadata), options)
-            .map_err(Error::parquet(&self.path))?;
-        let mask = ProjectionMask::roots(
-            metadata.parquet_schema(),
-            columns.iter().copied().filter(|c| self.has_column(*c)),
-        );
-        let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), kept_start);
         let remote = match &file {
             Content::Remote(remote) => Some(remote.clone()),
             _ => None,
         };
-        let inner = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-            .with_row_groups(groups)
-            .with_projection(mask)
-            .with_row_selection(selection)
-            .with_batch_size(ROWS_PER_PAGE)
-            .build()
-            .map_err(Error::parquet(&self.path))?;
+        let inner = guarded(&self.path, || {
+            let metadata = Arc::clone(&self.footer.metadata);
+            let metadata = ArrowReaderMetadata::try_new(metadata, options)
+                .map_err(Error::parquet(&self.path))?;
+            let mask = ProjectionMask::roots(
+                metadata.parquet_schema(),
+                columns.iter().copied().filter(|c| self.has_column(*c)),
+            );
+            let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), kept_start);
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                .with_row_groups(groups)
+                .with_projection(mask)
+                .with_row_selection(selection)
+                .with_batch_size(ROWS_PER_PAGE)
+                .build()
+                .map_err(Error::parquet(&self.path))
+        })?;
         Ok(SegmentBatches {
             path: self.path.clone(),
             inner,
@@ -311,28 +316,39 @@ impl SegmentReader {
         })
     }
 
-    /// Compares columns of a row group with their checksums, those that were not before: of a file that has none for columns all of the
-    /// group.
+    /// Compares columns of a row group with their checksums, those that were not before, and looks at their pages: of a file that has no
+    /// checksums of columns all of the group is compared.
     fn verify_columns(&self, file: &mut Content, group: usize, columns: &[usize]) -> Result<()> {
         if self.segment.held.is_some() {
             return Ok(()); // It was never on a disk.
         }
         let columns = columns.iter().copied().filter(|c| self.has_column(*c));
-        let parts = columns.map(|column| part(&self.footer, &self.segment, group, column));
-        if let Content::Remote(remote) = file {
-            let parts: Vec<(Part, Chunk)> = parts.collect();
-            return remote
-                .fetch_ahead(group, &parts)
-                .map_err(|e| e.with_gap(&self.segment));
-        }
-        let (cache, path) = (&self.shared.cache, &self.segment.path);
-        for (part, chunk) in parts {
-            if !cache.is_verified(path, part) {
-                check_chunk(&self.path, file, &chunk).map_err(|e| e.with_gap(&self.segment))?;
-                cache.keep_verified(path, part);
+        let check = || {
+            let (cache, path) = (&self.shared.cache, &self.segment.path);
+            let parts = columns
+                .clone()
+                .map(|column| part(&self.footer, &self.segment, group, column));
+            if let Content::Remote(remote) = file {
+                let parts: Vec<(Part, Chunk)> = parts.collect();
+                remote.fetch_ahead(group, &parts)?;
+            } else {
+                for (part, chunk) in parts {
+                    if !cache.is_verified(path, part) {
+                        check_chunk(&self.path, file, &chunk)?;
+                        cache.keep_verified(path, part);
+                    }
+                }
             }
-        }
-        Ok(())
+            for column in columns {
+                let part = Part::Pages(group, column);
+                if !cache.is_verified(path, part) {
+                    pages::check(&self.path, file, self.metadata(), (group, column))?;
+                    cache.keep_verified(path, part);
+                }
+            }
+            Ok(())
+        };
+        check().map_err(|error: Error| error.with_gap(&self.segment))
     }
 }
 
@@ -419,7 +435,8 @@ impl Iterator for SegmentBatches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.inner.next().map(|batch| {
+        let next = guarded(&self.path, || {
+            let batch = self.inner.next().transpose();
             batch.map_err(|error| {
                 // What this crate said while the library read through it: on its way back only words are left.
                 let ours = self.remote.as_ref().and_then(Remote::take_error);
@@ -427,7 +444,8 @@ impl Iterator for SegmentBatches {
                     Error::parquet(&self.path)(ParquetError::External(Box::new(error)))
                 })
             })
-        })
+        });
+        next.transpose()
     }
 }
 

@@ -5,12 +5,11 @@
 //! file as it is. Rows that are there twice go when the days that hold them are merged, which follows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::layout::{Layout, SegmentPath, is_ours};
-use crate::manifest::{Segment, State, decode};
+use crate::manifest::{Segment, State, VERSION_MAX, decode};
 use crate::schema::Table;
 use crate::segment::describe;
 use crate::storage::Listed;
@@ -38,6 +37,10 @@ pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
         let Some(version) = name.and_then(Layout::commit_version) else {
             continue;
         };
+        if version > VERSION_MAX {
+            rebuilt.commits.push(path);
+            continue;
+        }
         state.version = state.version.max(version);
         let content = match storage.read(&path) {
             Ok(None) => continue,
@@ -58,14 +61,10 @@ pub(super) fn rebuild(shared: &Arc<Shared>) -> Result<Rebuilt> {
         }
     }
     for (path, place) in there(shared)? {
-        let segment =
-            match known.remove(&path) {
-                Some(segment) => Ok(segment),
-                // Nothing vouches for these bytes, and the library panics on some.
-                None => catch_unwind(AssertUnwindSafe(|| describe(shared, &path))).unwrap_or_else(
-                    |_| Err(Error::damaged(&place, "a segment", "bytes that are none")),
-                ),
-            };
+        let segment = match known.remove(&path) {
+            Some(segment) => Ok(segment),
+            None => describe(shared, &path),
+        };
         match segment {
             Ok(segment) => state.segments[path.table.index()].push(Arc::new(segment)),
             Err(error) => rebuilt.files.push((place, error)),

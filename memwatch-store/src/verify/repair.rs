@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+
 use super::rebuild::{Rebuilt, rebuild};
+use super::segment::Order;
 use super::{Verified, finding};
 use crate::buffer::buffer_schema;
 use crate::compaction::Compaction;
-use crate::layout::is_artifact;
+use crate::layout::{Day, is_artifact};
 use crate::manifest::{Segment, State};
 use crate::scan::widen;
 use crate::schema::Table;
@@ -37,14 +41,19 @@ pub(super) fn repair(store: &Store, verified: &mut Verified) -> Result<()> {
         Err(Error::Damaged { .. }) if manifest_is_damaged(store) => {
             let rebuilt = rebuild(&store.shared)?;
             set_aside_commits(store, verified, rebuilt)?;
-            remove_duplicates(store)?;
+            State::read(&store.shared.layout, &store.shared.storage)?;
             let mut rest = store.verify()?;
             rest.findings
                 .retain(|new| verified.findings.iter().all(|old| old.file != new.file));
             repair(store, &mut rest)?;
             verified.findings.append(&mut rest.findings);
+            // Now that all of them read.
+            remove_duplicates(store)?;
             let findings = std::mem::take(&mut verified.findings);
-            *verified = Verified { findings, ..rest };
+            *verified = Verified {
+                findings,
+                ..store.verify()?
+            };
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -138,7 +147,8 @@ fn set_aside(store: &Store, file: &str) -> Result<Option<String>> {
     Ok(Some(aside))
 }
 
-/// Takes a damaged segment away; what row groups still hold goes into a new one. Says how many rows that are.
+/// Takes a damaged segment away; row groups that read, and whose rows are in order and of its day, go into a new one. Says how many rows
+/// that are.
 fn rescue(staging: &mut Staging, segment: &Arc<Segment>) -> Result<u64> {
     let mut kept = 0;
     let shared = Arc::clone(&staging.shared);
@@ -147,6 +157,7 @@ fn rescue(staging: &mut Staging, segment: &Arc<Segment>) -> Result<u64> {
         let schema = buffer_schema(table);
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let mut writer = None;
+        let mut order = Order::new(table);
         let mut first = 0;
         for chunk in &segment.row_groups {
             let rows = first..first + usize::try_from(chunk.rows).unwrap_or(0);
@@ -155,6 +166,20 @@ fn rescue(staging: &mut Staging, segment: &Arc<Segment>) -> Result<u64> {
             let Ok(batches) = read.and_then(Iterator::collect::<Result<Vec<_>>>) else {
                 continue;
             };
+            let mut after = order.clone();
+            let fits = |batch| {
+                Ok::<_, Error>(is_of(batch, segment.path.day) && after.misplaced(batch)?.is_none())
+            };
+            if !batches
+                .iter()
+                .map(fits)
+                .collect::<Result<Vec<_>>>()?
+                .iter()
+                .all(|fits| *fits)
+            {
+                continue;
+            }
+            order = after;
             for batch in batches {
                 let writer = match &mut writer {
                     Some(writer) => writer,
@@ -176,6 +201,14 @@ fn rescue(staging: &mut Staging, segment: &Arc<Segment>) -> Result<u64> {
     }
     staging.discard(&segment.path)?;
     Ok(kept)
+}
+
+/// Whether all rows are of that day.
+fn is_of(batch: &RecordBatch, day: Day) -> bool {
+    let ts = batch
+        .column(0)
+        .as_primitive_opt::<TimestampMicrosecondType>();
+    ts.is_some_and(|ts| ts.values().iter().all(|at| Day::of_micros(*at) == day))
 }
 
 /// Takes the rows away whose file is gone.

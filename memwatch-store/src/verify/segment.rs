@@ -10,6 +10,7 @@ use crate::buffer::buffer_schema;
 use crate::identity::keys;
 use crate::layout::Day;
 use crate::manifest::Segment;
+use crate::schema::Table;
 use crate::segment::{SegmentReader, check_whole, count_instances};
 use crate::{Error, Result, Shared};
 
@@ -24,28 +25,18 @@ pub(super) fn check(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<()> 
     let rows = 0..usize::try_from(segment.rows).unwrap_or(usize::MAX);
     let mut bounds = Bounds::new(&reader);
     let mut instances = Vec::new();
-    let mut last: Option<OwnedRow> = None;
+    let mut order = Order::new(table);
     let damaged =
         |expected: String, found: String| Err(Error::damaged(reader.path(), expected, found));
     for batch in reader.read(&schema, &all, std::slice::from_ref(&rows))? {
         let batch = batch?;
-        let batch_keys = keys(table, &batch)?;
-        for row in 0..batch.num_rows() {
-            let key = batch_keys.row(row);
-            let ascends = match (row, &last) {
-                (0, None) => true,
-                (0, Some(last)) => last.row() < key,
-                _ => batch_keys.row(row - 1) < key,
-            };
-            if !ascends {
-                let at = bounds.rows() + row;
-                return damaged(
-                    "rows in the order of their keys, each once".to_owned(),
-                    format!("row {at} at or before the one above it"),
-                );
-            }
+        if let Some(row) = order.misplaced(&batch)? {
+            let at = bounds.rows() + row;
+            return damaged(
+                "rows in the order of their keys, each once".to_owned(),
+                format!("row {at} at or before the one above it"),
+            );
         }
-        last = last_of(&batch, &batch_keys).or(last);
         count_instances(&mut instances, &batch)?;
         bounds.check(&batch)?;
     }
@@ -82,9 +73,32 @@ pub(super) fn check(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<()> 
     Ok(())
 }
 
-fn last_of(batch: &RecordBatch, keys: &arrow::row::Rows) -> Option<OwnedRow> {
-    let last = batch.num_rows().checked_sub(1)?;
-    Some(keys.row(last).owned())
+/// Goes along the rows of a segment, batch by batch: each comes behind the one above it.
+#[derive(Clone)]
+pub(super) struct Order {
+    table: Table,
+    last: Option<OwnedRow>,
+}
+
+impl Order {
+    pub(super) fn new(table: Table) -> Order {
+        Order { table, last: None }
+    }
+
+    /// The first row of the next batch that does not.
+    pub(super) fn misplaced(&mut self, batch: &RecordBatch) -> Result<Option<usize>> {
+        let keys = keys(self.table, batch)?;
+        let ascends = |row: &usize| match (*row, &self.last) {
+            (0, None) => true,
+            (0, Some(last)) => last.row() < keys.row(0),
+            (row, _) => keys.row(row - 1) < keys.row(row),
+        };
+        let misplaced = (0..batch.num_rows()).find(|row| !ascends(row));
+        if let Some(last) = batch.num_rows().checked_sub(1) {
+            self.last = Some(keys.row(last).owned());
+        }
+        Ok(misplaced)
+    }
 }
 
 /// The columns of the file are the first ones of the table.

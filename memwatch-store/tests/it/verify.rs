@@ -240,3 +240,38 @@ fn a_manifest_that_does_not_read_is_made_anew() {
         assert_eq!(dump_all(&store.snapshot().unwrap()), before, "{which}");
     }
 }
+
+#[test]
+fn a_segment_that_nobody_vouches_for_is_looked_at_before_it_is_merged() {
+    for damage in ["another day", "half a page"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store_of_every_table(dir.path());
+        let before = dump_all(&store.snapshot().unwrap());
+        let files = parquet_files(dir.path());
+        let file = files
+            .iter()
+            .find(|p| p.to_string_lossy().contains("metrics"));
+        let file = file.unwrap();
+        // A file like those of the store, of no commit.
+        let copy = if damage == "another day" {
+            let folder = dir.path().join("metrics/date=2026-11-20");
+            std::fs::create_dir(&folder).unwrap();
+            folder.join("0123456789abcdef01234567.parquet")
+        } else {
+            file.with_file_name("0123456789abcdef01234567.parquet")
+        };
+        let mut bytes = std::fs::read(file).unwrap();
+        if damage == "half a page" {
+            bytes[40] ^= 255;
+        }
+        std::fs::write(&copy, bytes).unwrap();
+        flip(&dir.path().join(format!("manifest/{:020}.json", 1)), 77);
+        let store = Store::open(dir.path()).unwrap();
+        let found = store.repair().unwrap();
+        assert_eq!(found.findings.len(), 2, "{damage}: {:?}", found.findings);
+        let store = Store::open(dir.path()).unwrap();
+        let verified = store.verify().unwrap();
+        assert!(verified.is_whole(), "{damage}: {:?}", verified.findings);
+        assert_eq!(dump_all(&store.snapshot().unwrap()), before, "{damage}");
+    }
+}
