@@ -41,6 +41,8 @@ mod cache;
 mod compaction;
 mod damage;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod identity;
 pub mod ingest;
 mod layout;

@@ -40,13 +40,9 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let _ = (&mut file).take(4096).read_to_string(&mut text);
-                let owner = match serde_json::from_str::<Owner>(&text) {
-                    Ok(o) => format!("process {} on {} since {}", o.pid, o.host, o.since),
-                    Err(_) => "its name cannot be read".to_owned(),
-                };
                 return Err(Error::Locked {
                     path: path.to_path_buf(),
-                    owner,
+                    owner: told(&text),
                 });
             }
             Err(TryLockError::Error(e)) => return Err(Error::io(path, "lock")(e)),
@@ -62,6 +58,14 @@ impl FolderLock {
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(Error::io(path, "write"))?;
         Ok(FolderLock { _file: file })
+    }
+}
+
+/// Who has the lock, by what its file says.
+pub(crate) fn told(text: &str) -> String {
+    match serde_json::from_str::<Owner>(text) {
+        Ok(o) => format!("process {} on {} since {}", o.pid, o.host, o.since),
+        Err(_) => "its name cannot be read".to_owned(),
     }
 }
 

@@ -29,6 +29,7 @@ mod sink;
 
 pub use builder::{Ingest, OnError, Progress, find, formats};
 pub use content::Compression;
+pub(crate) use content::Content;
 pub use inputs::InputError;
 pub use open::open_or_ingest;
 pub use report::{IngestReport, InputReport, Outcome};

@@ -33,6 +33,8 @@ use memwatch_core::Timestamp;
 pub(crate) use bucket::Bucket;
 pub(crate) use folder::Folder;
 #[cfg(feature = "s3")]
+pub(crate) use lease::any_lease;
+#[cfg(feature = "s3")]
 pub use object_storage::ObjectStorage;
 pub(crate) use steps::Steps;
 pub use steps::{Step, StepHook};

@@ -10,6 +10,7 @@ mod docs;
 #[cfg(feature = "sql")]
 mod doors;
 mod format;
+mod fuzz;
 mod idempotence;
 mod ingest;
 mod peers;
