@@ -11,16 +11,18 @@ pub(super) enum Kind {
     Binary,
     List(&'static Kind),
     Struct(Shape),
+    /// No segment has it, and the library would read something of it.
+    Never,
 }
 
 /// The fields that the library knows of a struct, by number. Others are skipped.
 pub(super) type Shape = &'static [(i16, Kind)];
 
-use Kind::{Binary, Bool, Int, List, Struct};
+use Kind::{Binary, Bool, Int, List, Never, Struct};
 
 const EMPTY: Kind = Struct(&[]);
 
-/// Text and times; no table has columns of another kind.
+/// Text and times.
 const LOGICAL_TYPE: Shape = &[
     (1, EMPTY),
     (
@@ -30,6 +32,21 @@ const LOGICAL_TYPE: Shape = &[
             (2, Struct(&[(1, EMPTY), (2, EMPTY), (3, EMPTY)])),
         ]),
     ),
+    (2, Never),
+    (3, Never),
+    (4, Never),
+    (5, Never),
+    (6, Never),
+    (7, Never),
+    (10, Never),
+    (11, Never),
+    (12, Never),
+    (13, Never),
+    (14, Never),
+    (15, Never),
+    (16, Never),
+    (17, Never),
+    (18, Never),
 ];
 
 const SCHEMA_ELEMENT: Shape = &[
@@ -73,7 +90,7 @@ const COLUMN: Shape = &[
     (14, Int),
     (15, Int),
     (16, Struct(&[(1, Int), (2, List(&Int)), (3, List(&Int))])),
-    (17, EMPTY),
+    (17, Never),
 ];
 
 const COLUMN_CHUNK: Shape = &[
@@ -84,7 +101,7 @@ const COLUMN_CHUNK: Shape = &[
     (5, Int),
     (6, Int),
     (7, Int),
-    (8, EMPTY),
+    (8, Never),
     (9, Binary),
 ];
 
@@ -107,7 +124,7 @@ pub(super) const FILE: Shape = &[
     (5, List(&Struct(&[(1, Binary), (2, Binary)]))),
     (6, Binary),
     (7, List(&Struct(&[(1, EMPTY)]))),
-    (8, EMPTY),
+    (8, Never),
     (9, Binary),
 ];
 
@@ -312,7 +329,7 @@ mod tests {
         let (_, found) = numbers(&page, PAGE_HEADER).unwrap();
         assert_eq!(found, [(0, 1, 0), (0, 2, 100), (0, 3, 20), (5, 1, 1)]);
         // The second number as text, the struct as a list.
-        for (at, byte) in [(2, 0x18), (7, 0x29)] {
+        for (at, byte) in [(2, 0x18), (7, 0x29), (7, 0x28)] {
             let mut changed = page;
             changed[at] = byte;
             assert_eq!(numbers(&changed, PAGE_HEADER), None, "byte {at}");
