@@ -45,14 +45,13 @@ pub(super) fn any_segment(bytes: &[u8]) {
 
 /// What a commit may say although the file says something else.
 fn bend(segment: &mut Segment, lie: u8) {
-    let more = |rows: &mut u64| *rows = rows.saturating_add(1);
     match lie {
+        // Of a row group and an instance; all of them together fit.
         1 => {
-            segment
-                .row_groups
-                .iter_mut()
-                .for_each(|c| more(&mut c.rows));
-            segment.instances.iter_mut().for_each(|i| more(&mut i.rows));
+            let group = segment.row_groups.first_mut().map(|chunk| &mut chunk.rows);
+            let instance = segment.instances.first_mut().map(|rows| &mut rows.rows);
+            let both = group.into_iter().chain(instance);
+            both.chain([&mut segment.rows]).for_each(|rows| *rows += 1);
         }
         2 => segment.instances.iter_mut().for_each(|i| i.rows /= 2),
         3 => (segment.min_us, segment.max_us) = (i64::MIN, i64::MAX),
