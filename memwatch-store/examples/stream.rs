@@ -1,8 +1,8 @@
 //! Times of the way in for streams: `cargo run --release -p memwatch-store --example stream [-- --megabytes 1000 --segments 10000]`.
 //!
 //! Rows of `samples` are appended and synced in groups of 10,000 until the WAL has the wished size, none of them in a segment; then the process ends
-//! without a flush, and another opens the store, which brings all of them into segments. Then a store of so many segments is opened. Peak memory is
-//! that of a process of its own for each.
+//! without a flush, and another opens the store, which brings all of them into segments. Then a store of so many segments is opened, and `--rows` rows
+//! are written with one commit. Peak memory is that of a process of its own for each.
 #![allow(clippy::print_stdout)] // A program.
 
 mod shared;
@@ -31,6 +31,7 @@ fn main() -> Outcome<()> {
         (Some("recover"), Some(store)) => recover(store),
         (Some("spread"), Some(store)) => spread(store),
         (Some("open"), Some(store)) => open(store),
+        (Some("write"), Some(store)) => write(store),
         _ => all(),
     }
 }
@@ -39,11 +40,13 @@ fn main() -> Outcome<()> {
 fn all() -> Outcome<()> {
     let folder = folder()?;
     let (stream, many) = (folder.path().join("stream"), folder.path().join("many"));
+    let written = folder.path().join("written");
     for (part, store) in [
         ("append", &stream),
         ("recover", &stream),
         ("spread", &many),
         ("open", &many),
+        ("write", &written),
     ] {
         let mut child = Command::new(std::env::current_exe()?);
         child.arg(part).arg(store).args(std::env::args().skip(1));
@@ -163,6 +166,44 @@ fn open(at: &Path) -> Outcome<()> {
         peak()?
     );
     Ok(())
+}
+
+/// Rows that are there become segments, in one commit and on one thread.
+fn write(at: &Path) -> Outcome<()> {
+    let rows = option("--rows").unwrap_or(2_000_000);
+    let store = Store::create(at)?;
+    let mut writer = store.writer()?;
+    let instances: Vec<Identity> = (0..20).map(of).collect();
+    let (mut random, mut spent) = (Random(3), Duration::ZERO);
+    for first in (0..rows).step_by(usize::try_from(ROWS_PER_SYNC)?) {
+        let rows: Vec<MemorySample> = (first..rows.min(first + ROWS_PER_SYNC))
+            .map(|n| sample(n, &mut random))
+            .collect();
+        let began = Instant::now();
+        for (row, of) in rows.iter().zip(instances.iter().cycle()) {
+            writer.sample(of, row)?;
+        }
+        spent += began.elapsed();
+    }
+    let began = Instant::now();
+    writer.commit(&[])?;
+    spent += began.elapsed();
+    let (seconds, size) = (spent.as_secs_f64(), bytes_below(&at.join("samples"))?);
+    println!(
+        "write: {rows} rows in {seconds:.2} s, {:.2} M rows/s, {:.1} bytes a row",
+        rows as f64 / seconds / 1e6,
+        size as f64 / rows as f64
+    );
+    Ok(())
+}
+
+/// Of all files of all folders in a folder.
+fn bytes_below(folder: &Path) -> Outcome<u64> {
+    let mut sum = 0;
+    for folder in fs::read_dir(folder)? {
+        sum += bytes(&folder?.path())?;
+    }
+    Ok(sum)
 }
 
 /// Of all files below a folder.

@@ -324,9 +324,11 @@ impl ColumnBuffer {
 }
 
 /// Values of eight bytes, of which some may be missing. Arrow's builder keeps a bit for each value that is there, this one a number for
-/// each that is not: most are.
+/// each that is not: most are. A column that no row has a value for takes no memory.
 pub(crate) struct Words<T: ArrowPrimitiveType> {
     kind: DataType,
+    /// Rows so far, as long as none has a value.
+    empty: usize,
     /// The values, with a zero for each that is missing.
     values: Vec<T::Native>,
     /// Rows without a value.
@@ -337,6 +339,7 @@ impl<T: ArrowPrimitiveType> Words<T> {
     fn new(column: &Column) -> Words<T> {
         Words {
             kind: column.data_type(),
+            empty: 0,
             values: Vec::new(),
             missing: Vec::new(),
         }
@@ -350,30 +353,46 @@ impl<T: ArrowPrimitiveType> Words<T> {
     }
 
     fn clear(&mut self) {
+        self.empty = 0;
         self.values.clear();
         self.missing.clear();
     }
 
     #[inline]
     fn append(&mut self, value: Option<T::Native>) {
-        if value.is_none() {
-            self.miss();
+        match value {
+            Some(value) => {
+                if self.empty > 0 {
+                    self.begin();
+                }
+                self.values.push(value);
+            }
+            None if self.values.is_empty() => self.empty += 1,
+            None => {
+                self.missing.push(row_number(self.values.len()));
+                self.values.push(T::Native::default());
+            }
         }
-        self.values.push(value.unwrap_or_default());
     }
 
-    fn miss(&mut self) {
-        let row = u32::try_from(self.values.len()).expect("a buffer of fewer rows");
-        self.missing.push(row);
+    /// Before the first value that is not missing.
+    #[cold]
+    fn begin(&mut self) {
+        let before = std::mem::take(&mut self.empty);
+        self.missing.extend(0..row_number(before));
+        self.values.resize(before, T::Native::default());
     }
 
-    /// The values, with a zero for each that is missing.
+    /// The values, with a zero for each that is missing; nothing when all are.
     pub(crate) fn values(&self) -> &[T::Native] {
         &self.values
     }
 
     /// Which values are there; `None` when all are.
     pub(crate) fn present(&self) -> Option<NullBuffer> {
+        if self.empty > 0 {
+            return Some(NullBuffer::new_null(self.empty));
+        }
         if self.missing.is_empty() {
             return None;
         }
@@ -386,9 +405,18 @@ impl<T: ArrowPrimitiveType> Words<T> {
     }
 
     fn finish(self) -> PrimitiveArray<T> {
-        let present = self.present();
-        PrimitiveArray::new(self.values.into(), present).with_data_type(self.kind)
+        let array = if self.empty > 0 {
+            PrimitiveArray::new_null(self.empty)
+        } else {
+            let present = self.present();
+            PrimitiveArray::new(self.values.into(), present)
+        };
+        array.with_data_type(self.kind)
     }
+}
+
+fn row_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a buffer of fewer rows")
 }
 
 /// Text that repeats: each value once, rows by number.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::array::{Array as _, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::Rows;
 use memwatch_core::record::Identity;
@@ -147,8 +147,7 @@ impl Flush {
         for rows in fresh.chunks(ROWS_PER_PAGE) {
             let follows = |a: &u32, b: &u32| a + 1 == *b;
             if rows.chunk_by(follows).count() > FEW_STRETCHES {
-                let rows = UInt32Array::from(rows.to_vec());
-                writer.write(&take_record_batch(new.batch, &rows)?)?;
+                writer.write(&picked(new.batch, rows)?)?;
                 continue;
             }
             for stretch in rows.chunk_by(follows) {
@@ -284,6 +283,19 @@ impl Flush {
             remove_uncommitted(&self.shared, &self.made);
         }
     }
+}
+
+/// These rows of a batch. Columns without any value, which some sources have many of, are the same in any order.
+fn picked(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
+    let rows = UInt32Array::from(rows.to_vec());
+    let columns = batch.columns().iter().map(|column| {
+        if column.null_count() == column.len() {
+            return Ok(column.slice(0, rows.len()));
+        }
+        Ok(take(column, &rows, None)?)
+    });
+    let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 /// Removes segments that nobody will commit, as far as that works: the next writer removes the rest.

@@ -10,24 +10,23 @@ use crate::layout::Day;
 use crate::manifest::Segment;
 use crate::schema::Table;
 
-/// A segment of so many rows is left to compaction: merging it costs more than opening it.
-const SMALL_ROWS: u64 = 100_000;
+/// A segment of so many rows, fewer than a full buffer has, is left to compaction: merging it costs more than opening it.
+const SMALL_ROWS: u64 = 50_000;
 
 /// So many small segments of about one size become one.
 const TOO_MANY: usize = 8;
 
-/// Most small segments that a table keeps of one day: in each of the four sizes one less than too many. Beside them there is at most one
+/// Most small segments that a table keeps of one day: in each of the three sizes one less than too many. Beside them there is at most one
 /// segment for each [`SMALL_ROWS`] rows.
 #[cfg(test)]
-const SMALL_MAX: usize = 4 * (TOO_MANY - 1);
+const SMALL_MAX: usize = 3 * (TOO_MANY - 1);
 
-/// Sizes a factor of 8 apart, so that a row is merged at most four times.
+/// Sizes a factor of 8 apart, so that a row is merged at most three times.
 fn size_class(rows: u64) -> u32 {
     match rows {
         0..1_000 => 0,
         1_000..8_000 => 1,
-        8_000..64_000 => 2,
-        _ => 3,
+        _ => 2,
     }
 }
 

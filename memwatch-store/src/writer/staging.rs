@@ -151,13 +151,11 @@ impl Staging {
         if buffer.rows() == 0 {
             return Ok(());
         }
-        let spent = self.flusher.iter().flat_map(|f| f.spent.try_iter());
-        let next = spent.filter(|columns| columns.table() == table).last();
-        let next = next.unwrap_or_else(|| Columns::new(table));
-        let columns = std::mem::replace(buffer, next);
+        let columns = std::mem::replace(buffer, Columns::new(table));
         if !self.background {
             let mut flush = self.new_flush();
-            let done = flush.write(columns).map(|_| ());
+            let done = flush.write(columns);
+            let done = done.map(|spent| self.buffers[table.index()] = spent);
             return self.take_over(flush, done);
         }
         let flusher = match &self.flusher {
@@ -171,6 +169,10 @@ impl Staging {
             }
         };
         if flusher.full.send(columns).is_ok() {
+            let spent = flusher.spent.try_iter();
+            if let Some(spent) = spent.filter(|spent| spent.table() == table).last() {
+                self.buffers[table.index()] = spent;
+            }
             return Ok(());
         }
         // It has ended before its time, and says why.
