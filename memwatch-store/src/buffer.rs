@@ -478,3 +478,42 @@ impl Interned {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Array as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn words_are_those_that_came(
+            before in 0usize..4,
+            values in prop::collection::vec(prop::option::of(any::<i64>()), 0..40),
+        ) {
+            let def = Table::Samples.def();
+            let column = &def.columns[def.index_of("num_gc").unwrap()];
+            let mut words = Words::<Int64Type>::new(column);
+            // Whatever was in it, and in whatever memory.
+            for _ in 0..before {
+                words.append(Some(7));
+                words.append(None);
+            }
+            let buffer = words.finish().to_data().buffers()[0].clone();
+            let mut words = Words::<Int64Type>::new(column);
+            words.reuse(buffer);
+            for value in &values {
+                words.append(*value);
+            }
+            let present = words.present();
+            let is_present = |row| present.as_ref().is_none_or(|p| p.is_valid(row));
+            for (row, value) in values.iter().enumerate() {
+                prop_assert_eq!(is_present(row), value.is_some());
+            }
+            let array = words.finish();
+            prop_assert_eq!(array.len(), values.len());
+            prop_assert_eq!(array.iter().collect::<Vec<_>>(), values);
+        }
+    }
+}

@@ -157,7 +157,38 @@ pub(crate) fn stretches(rows: impl IntoIterator<Item = usize>) -> Vec<Range<usiz
 
 #[cfg(test)]
 mod tests {
+    use memwatch_core::Timestamp;
+    use memwatch_core::record::{Identity, MetricKind, MetricSample};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::buffer::Columns;
+
+    proptest! {
+        #[test]
+        fn rows_are_in_the_order_of_their_keys_and_then_as_they_came(
+            rows in prop::collection::vec((0u8..3, 0u8..2, 0i64..6), 0..60),
+        ) {
+            let mut columns = Columns::new(Table::Metrics);
+            for (service, instance, at) in &rows {
+                let of = Identity {
+                    service: format!("s{}", 9 - service).into(),
+                    instance: format!("i{instance}").into(),
+                };
+                let at = Timestamp(at * 1_000_000);
+                let row = MetricSample::new(at, "m".into(), "".into(), 1.0, MetricKind::Gauge);
+                columns.push(&of, &row, 0);
+            }
+            let (batch, _) = columns.finish().unwrap();
+            let keys = keys(Table::Metrics, &batch).unwrap();
+            let mut naive: Vec<u32> = (0..u32::try_from(rows.len()).unwrap()).collect();
+            naive.sort_by_key(|row| {
+                let (service, instance, at) = rows[*row as usize];
+                (9 - service, instance, at, *row)
+            });
+            prop_assert_eq!(ordered(&batch, &keys), naive);
+        }
+    }
 
     #[test]
     fn row_numbers_become_stretches() {
