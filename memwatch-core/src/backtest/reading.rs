@@ -1,7 +1,7 @@
 //! What rules read: the recording, each sample of it once, and what other rules gave.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rayon::prelude::*;
 
@@ -19,6 +19,7 @@ use super::sightings::{Recent, Sightings};
 pub(super) struct Reading<'r> {
     base: &'r dyn SeriesReader,
     state: RwLock<State>,
+    sightings: Mutex<Sightings>,
 }
 
 #[derive(Default)]
@@ -28,7 +29,8 @@ struct State {
     fixed: HashMap<(String, Window), Vec<Series>>,
     /// By name, then by labels.
     recorded: BTreeMap<Arc<str>, BTreeMap<Labels, Recorded>>,
-    sightings: Sightings,
+    /// What was read and not looked at yet.
+    unseen: Vec<(String, Vec<Series>)>,
 }
 
 /// What a selector is going to be asked.
@@ -88,6 +90,7 @@ impl<'r> Reading<'r> {
         Reading {
             base,
             state: RwLock::default(),
+            sightings: Mutex::default(),
         }
     }
 
@@ -100,11 +103,25 @@ impl<'r> Reading<'r> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was seen of the recording in all stretches.
     pub(super) fn into_sightings(self) -> Sightings {
-        self.state
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.look();
+        let sightings = self.sightings.into_inner();
+        sightings.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was seen in the stretches that were turned to. Another thread may evaluate one meanwhile.
+    pub(super) fn look(&self) {
+        let mut sightings = self
             .sightings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let unseen = std::mem::take(&mut self.write().unseen);
+        let mut recent = Recent::default();
+        for (key, found) in &unseen {
+            sightings.asked(key);
+            sightings.found(key, found, &mut recent);
+        }
     }
 
     /// How many values are held; instants that several series share count once.
@@ -235,15 +252,10 @@ impl<'r> Reading<'r> {
         } = ahead;
         let mut state = self.write();
         let mut known = std::mem::take(&mut state.entries);
-        let mut recent = Recent::default();
-        for (read, found) in reads.iter().zip(&found) {
-            state.sightings.asked(&read.key);
-            state.sightings.found(&read.key, found, &mut recent);
-        }
-        for ((key, _), found) in fixed.iter().zip(&found_at_fixed) {
-            state.sightings.asked(key);
-            state.sightings.found(key, found, &mut recent);
-        }
+        let keys = reads.iter().map(|read| &read.key);
+        let keys = keys.chain(fixed.iter().map(|(key, _)| key)).cloned();
+        let all = found.iter().chain(&found_at_fixed).cloned();
+        state.unseen.extend(keys.zip(all));
         let known: Vec<Entry> = reads
             .iter()
             .map(|read| known.remove(&read.key).filter(|_| read.goes_on))

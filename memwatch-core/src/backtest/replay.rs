@@ -102,10 +102,15 @@ pub(super) fn replay(
         sharing.session.next_round();
         let next = stretch(now.end, length, range.end);
         let asked = next.map(|next| questions(&runners, next, options));
-        // The next stretch is read while this one is evaluated.
-        let (held, ahead) = rayon::join(
+        // The next stretch is read while this one is evaluated, and what was read is looked at.
+        let (held, (ahead, ())) = rayon::join(
             || evaluate_chunk(&plan, &sharing, &mut runners, now, options, &reading),
-            || asked.map(|asked| reading.read_ahead(asked)).transpose(),
+            || {
+                rayon::join(
+                    || asked.map(|asked| reading.read_ahead(asked)).transpose(),
+                    || reading.look(),
+                )
+            },
         );
         let held = held?;
         // So long that about as many values are held as wished.

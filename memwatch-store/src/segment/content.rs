@@ -1,13 +1,13 @@
 //! The bytes of a segment: a file, behind a network, or held in memory.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
+use std::ops::Range;
 
 use bytes::{Buf as _, Bytes};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::Remote;
+use super::{OnDisk, Remote};
 
 /// Up to here nobody asks how large the file is.
 const TRUSTED_BYTES: usize = 1 << 20;
@@ -15,7 +15,7 @@ const TRUSTED_BYTES: usize = 1 << 20;
 /// The bytes of a segment.
 pub(crate) enum Content {
     /// A file on the disk.
-    File(File),
+    File(OnDisk),
     /// On object storage.
     Remote(Remote),
     /// Rows that are in no file yet.
@@ -26,19 +26,24 @@ impl Content {
     /// How many bytes there are.
     pub(crate) fn size(&self) -> io::Result<u64> {
         match self {
-            Content::File(file) => Ok(file.metadata()?.len()),
+            Content::File(file) => file.size(),
             Content::Remote(remote) => Ok(remote.size()),
             Content::Held(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// Reads bytes of a file into memory that are going to be asked for, within bounds.
+    pub(crate) fn hold(&mut self, range: &Range<u64>) -> io::Result<()> {
+        match self {
+            Content::File(file) => file.hold(range),
+            Content::Remote(_) | Content::Held(_) => Ok(()),
         }
     }
 
     /// The bytes from `offset` on.
     pub(crate) fn from(&mut self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
         match self {
-            Content::File(file) => {
-                file.seek(SeekFrom::Start(offset))?;
-                Ok(Box::new(file))
-            }
+            Content::File(file) => Ok(Box::new(file.read_from(offset)?)),
             Content::Remote(remote) => Ok(Box::new(remote.from(offset))),
             Content::Held(bytes) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -59,7 +64,7 @@ impl ChunkReader for Content {
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
         Ok(match self {
-            Content::File(file) => Box::new(file.get_read(start)?),
+            Content::File(file) => file.get_read(start)?,
             Content::Remote(remote) => Box::new(remote.from(start)),
             Content::Held(bytes) => Box::new(bytes.get_read(start)?),
         })

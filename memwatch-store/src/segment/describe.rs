@@ -1,11 +1,10 @@
 //! What the manifest has to know of a segment, from the file alone: for a manifest that is lost.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
 
 use super::footer::{self, byte_range};
-use super::{Content, SegmentReader, count_instances};
+use super::{Content, OnDisk, SegmentReader, count_instances};
 use crate::buffer::buffer_schema;
 use crate::layout::SegmentPath;
 use crate::manifest::{Chunk, Segment};
@@ -18,7 +17,7 @@ pub(crate) fn describe(shared: &Arc<Shared>, path: &SegmentPath) -> Result<Segme
         let read = shared.storage.read(&place)?;
         Content::Held(read.unwrap_or_default().into())
     } else {
-        Content::File(File::open(&place).map_err(Error::io(&place, "open"))?)
+        Content::File(OnDisk::open(&place).map_err(Error::io(&place, "open"))?)
     };
     let metadata = footer::read(&place, &content, 0)?;
     let bytes = content.size().map_err(Error::io(&place, "read"))?;

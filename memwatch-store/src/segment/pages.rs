@@ -21,9 +21,6 @@ const PAGE_MAX: u64 = 512 << 20;
 /// Bytes of a page's header, at most; mostly some fifty.
 const HEADER_MAX: u64 = 64 << 10;
 
-/// Pages of a column are read at once up to here.
-const HELD_MAX: u64 = 1 << 20;
-
 const DELTA_LENGTHS: i64 = 6;
 const DELTA_TEXTS: i64 = 7;
 
@@ -36,17 +33,12 @@ pub(super) fn check(
 ) -> Result<()> {
     let chunk = metadata.row_group(group).column(column);
     let all = byte_range(chunk).unwrap_or_default();
-    let mut pages = Pages {
+    let pages = Pages {
         path,
         content,
-        held: None,
         compressed: !matches!(chunk.compression(), Compression::UNCOMPRESSED),
         texts: chunk.column_type() == Type::BYTE_ARRAY,
     };
-    // One read instead of one for each page.
-    if all.end - all.start <= HELD_MAX {
-        pages.held = Some((all.start, pages.bytes(&all)?));
-    }
     let mut found = Vec::new();
     let mut at = all.start;
     while at < all.end {
@@ -76,8 +68,6 @@ pub(super) fn check(
 struct Pages<'a> {
     path: &'a Path,
     content: &'a Content,
-    /// All of them, when they are few, and where they begin.
-    held: Option<(u64, Bytes)>,
     compressed: bool,
     texts: bool,
 }
@@ -101,14 +91,6 @@ struct Header {
 impl Pages<'_> {
     fn bytes(&self, range: &Range<u64>) -> Result<Bytes> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        if let Some((start, held)) = &self.held {
-            let from = range.start.checked_sub(*start);
-            let from = from.and_then(|from| usize::try_from(from).ok());
-            let within = from.filter(|from| *from <= held.len() && length <= held.len() - from);
-            if let Some(from) = within {
-                return Ok(held.slice(from..from + length));
-            }
-        }
         let bytes = self.content.get_bytes(range.start, length);
         bytes.map_err(Error::parquet(self.path))
     }

@@ -1,6 +1,5 @@
 //! Reads one segment: footer once, only the pages that are asked for, each row group compared with its checksum before the first use.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,11 +15,12 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::statistics::Statistics;
 
 use super::checksums::byte_range;
 use super::footer::{self, guarded};
-use super::{ColumnChecksums, Content, ROWS_PER_PAGE, Remote, pages};
+use super::{ColumnChecksums, Content, OnDisk, ROWS_PER_PAGE, Remote, pages};
 use crate::cache::{Footer, Part};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, InstanceRows, Segment};
@@ -269,15 +269,19 @@ impl SegmentReader {
             let touching = rows[from..]
                 .iter()
                 .take_while(|r| r.start < group_start + group_rows);
-            let mut any = false;
+            let mut inside: Option<Range<usize>> = None;
             for range in touching {
-                let start = range.start.max(group_start) - group_start + kept_start;
-                let end = range.end.min(group_start + group_rows) - group_start + kept_start;
-                selected.push(start..end);
-                any = true;
+                let start = range.start.max(group_start) - group_start;
+                let end = range.end.min(group_start + group_rows) - group_start;
+                selected.push(start + kept_start..end + kept_start);
+                inside = Some(inside.map_or(start, |inside| inside.start)..end);
             }
-            if any {
+            if let Some(rows) = inside {
                 self.verify_columns(&mut file, group, columns)?;
+                for column in columns.iter().filter(|c| self.has_column(**c)) {
+                    file.hold(&self.bytes_of(group, *column, &rows))
+                        .map_err(Error::io(&self.path, "read"))?;
+                }
                 groups.push(group);
                 kept_start += group_rows;
             }
@@ -316,6 +320,26 @@ impl SegmentReader {
         })
     }
 
+    /// The bytes of the pages of a column that hold some rows of a row group.
+    fn bytes_of(&self, group: usize, column: usize, rows: &Range<usize>) -> Range<u64> {
+        let metadata = self.metadata();
+        let offsets = metadata.offset_index();
+        let offsets = offsets.and_then(|index| index.get(group)?.get(column));
+        let pages = offsets.map_or(&[][..], |offsets| offsets.page_locations());
+        let first_row = |page: &PageLocation| usize::try_from(page.first_row_index).unwrap_or(0);
+        let from = pages.partition_point(|page| first_row(page) <= rows.start);
+        let to = pages.partition_point(|page| first_row(page) < rows.end);
+        let Some(pages) = pages.get(from.saturating_sub(1)..to) else {
+            return 0..0;
+        };
+        let (Some(first), Some(last)) = (pages.first(), pages.last()) else {
+            return 0..0;
+        };
+        let byte = |at: i64| u64::try_from(at).unwrap_or(0);
+        let end = byte(last.offset).saturating_add(byte(last.compressed_page_size.into()));
+        byte(first.offset)..end
+    }
+
     /// Compares columns of a row group with their checksums, those that were not before, and looks at their pages: of a file that has no
     /// checksums of columns all of the group is compared.
     fn verify_columns(&self, file: &mut Content, group: usize, columns: &[usize]) -> Result<()> {
@@ -334,6 +358,8 @@ impl SegmentReader {
             } else {
                 for (part, chunk) in parts {
                     if !cache.is_verified(path, part) {
+                        file.hold(&(chunk.offset..chunk.offset + chunk.bytes))
+                            .map_err(Error::io(&self.path, "read"))?;
                         check_chunk(&self.path, file, &chunk)?;
                         cache.keep_verified(path, part);
                     }
@@ -509,7 +535,7 @@ fn open_file(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(PathBuf, C
     }
     for suffix in ["", IN_PROGRESS, REPLACED] {
         let path = with_suffix(&path, suffix);
-        match File::open(&path) {
+        match OnDisk::open(&path) {
             Ok(file) => return Ok((path, Content::File(file))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io(&path, "open")(e)),
@@ -536,25 +562,27 @@ fn check_length(path: &Path, file: &Content, segment: &Segment) -> Result<()> {
 }
 
 fn check_chunk(path: &Path, file: &mut Content, chunk: &Chunk) -> Result<()> {
-    if let Content::Remote(remote) = file {
-        return remote.check(chunk);
-    }
-    let mut left = chunk.bytes;
-    let mut crc = 0;
-    let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(128 * 1024)];
-    let mut bytes = file.from(chunk.offset).map_err(Error::io(path, "read"))?;
-    while left > 0 {
-        let ask = buffer
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
-        match bytes
-            .read(&mut buffer[..ask])
-            .map_err(Error::io(path, "read"))?
-        {
-            0 => break,
-            read => {
-                crc = crc32c::crc32c_append(crc, &buffer[..read]);
-                left -= read as u64;
+    let at_hand = match file {
+        Content::Remote(remote) => return remote.check(chunk),
+        Content::File(file) => file.at_hand(&(chunk.offset..chunk.offset + chunk.bytes)),
+        Content::Held(_) => None,
+    };
+    let (mut left, mut crc) = (chunk.bytes, 0);
+    if let Some(bytes) = at_hand {
+        (left, crc) = (0, crc32c::crc32c(&bytes));
+    } else {
+        let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(128 * 1024)];
+        let mut bytes = file.from(chunk.offset).map_err(Error::io(path, "read"))?;
+        while left > 0 {
+            let ask = usize::try_from(left).unwrap_or(usize::MAX);
+            let ask = ask.min(buffer.len());
+            let read = bytes.read(&mut buffer[..ask]);
+            match read.map_err(Error::io(path, "read"))? {
+                0 => break,
+                read => {
+                    crc = crc32c::crc32c_append(crc, &buffer[..read]);
+                    left -= read as u64;
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 //! A block is a page: what one read decodes, another need not. Rules that ask for the same columns selector after selector, and
 //! backtests that go through time chunk after chunk, decode each page once while it fits the cache.
 //!
-//! A request that needs many blocks ([`Blocks::load`]) decodes the missing ones on as many threads as there are, a row group each, and
-//! holds them until it is done: so none is decoded twice even when they are more than the cache takes.
+//! A request that needs many blocks ([`Blocks::load`]) decodes the missing ones on as many threads as there are, a column of a row
+//! group each, and holds them until it is done: so none is decoded twice even when they are more than the cache takes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -97,12 +97,19 @@ impl Blocks {
             }
         }
         let wanted: Vec<Wanted<'_>> = wanted.into_values().collect();
-        let loaded: Result<Vec<OfSegment>> = wanted
+        let columns: BTreeSet<usize> = columns.iter().copied().collect();
+        let each = wanted
+            .iter()
+            .flat_map(|wanted| columns.iter().map(move |column| (wanted, *column)));
+        let each: Vec<(&Wanted<'_>, usize)> = each
+            .filter(|(wanted, column)| wanted.reader.has_column(*column))
+            .collect();
+        let loaded: Result<Vec<OfSegment>> = each
             .par_iter()
-            .map(|wanted| wanted.load(columns))
+            .map(|(wanted, column)| wanted.load(*column))
             .collect();
         let mut blocks = Blocks::default();
-        for (wanted, loaded) in wanted.iter().zip(loaded?) {
+        for ((wanted, _), loaded) in each.iter().zip(loaded?) {
             let path = wanted.reader.segment.path.clone();
             blocks.0.entry(path).or_default().extend(loaded);
         }
@@ -150,49 +157,37 @@ struct Wanted<'r> {
 }
 
 impl Wanted<'_> {
-    /// From the cache; the missing ones from the file in one go.
-    fn load(&self, columns: &[usize]) -> Result<OfSegment> {
+    /// Those of one column: from the cache; the missing ones from the file in one go.
+    fn load(&self, column: usize) -> Result<OfSegment> {
         let (reader, group) = (self.reader, self.piece.group);
         let cache = &reader.shared.cache;
         let path = &reader.segment.path;
         let mut found = OfSegment::new();
-        let mut missing: BTreeSet<usize> = BTreeSet::new();
-        let mut decode: BTreeSet<usize> = BTreeSet::new();
-        for &column in columns.iter().filter(|c| reader.has_column(**c)) {
-            for &number in &self.blocks {
-                match cache.block(&(path.clone(), group, column, number)) {
-                    Some(block) => {
-                        found.insert((group, column, number), block);
-                    }
-                    None => {
-                        missing.insert(number);
-                        decode.insert(column);
-                    }
+        let mut missing: Vec<usize> = Vec::new();
+        for &number in &self.blocks {
+            match cache.block(&(path.clone(), group, column, number)) {
+                Some(block) => {
+                    found.insert((group, column, number), block);
                 }
+                None => missing.push(number),
             }
         }
-        if decode.is_empty() {
+        if missing.is_empty() {
             return Ok(found);
         }
-        let decode: Vec<usize> = decode.into_iter().collect();
         let rows: Vec<Range<usize>> = missing.iter().map(|n| self.piece.rows_of(*n)).collect();
         let schema = buffer_schema(reader.segment.path.table);
-        let mut batches = reader.read(&schema, &decode, &rows)?;
-        for (&number, rows) in missing.iter().zip(&rows) {
+        let mut batches = reader.read(&schema, &[column], &rows)?;
+        for (number, rows) in missing.into_iter().zip(rows) {
             let batch = batches.next().transpose()?;
-            let batch = batch
-                .filter(|b| b.num_rows() == rows.len())
-                .ok_or_else(|| {
-                    Error::damaged(
-                        reader.path(),
-                        format!("{} rows in block {number}", rows.len()),
-                        "another number",
-                    )
-                })?;
-            for (&column, block) in decode.iter().zip(batch.columns()) {
-                cache.keep_block((path.clone(), group, column, number), block);
-                found.insert((group, column, number), block.clone());
-            }
+            let batch = batch.filter(|b| b.num_rows() == rows.len() && b.num_columns() == 1);
+            let Some(batch) = batch else {
+                let expected = format!("{} rows in block {number}", rows.len());
+                return Err(Error::damaged(reader.path(), expected, "another number"));
+            };
+            let block = batch.column(0);
+            cache.keep_block((path.clone(), group, column, number), block);
+            found.insert((group, column, number), block.clone());
         }
         Ok(found)
     }
