@@ -163,8 +163,8 @@ pub(crate) fn is_artifact(path: &str) -> bool {
             && hex(hash)
             && hash.starts_with(folder)
             && extension
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b == b'.')
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()))
     })
 }
 
@@ -311,6 +311,9 @@ mod tests {
             path.replace("artifacts/ab/", "artifacts/ac/"),
             path.replace(".pb.gz", "/../../x"),
             path.replace(".pb.gz", ""),
+            path.replace(".pb.gz", "."),
+            path.replace(".pb.gz", "..pb.gz"),
+            path.replace(".pb.gz", ".pb..gz"),
             format!("/{path}"),
         ] {
             assert!(!is_artifact(&bad), "{bad}");
