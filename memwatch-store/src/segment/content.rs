@@ -40,6 +40,14 @@ impl Content {
         }
     }
 
+    /// As [`Content::hold`]; where bounds are reached, until the next call.
+    pub(crate) fn hold_passing(&mut self, range: &Range<u64>) -> io::Result<()> {
+        match self {
+            Content::File(file) => file.hold_passing(range),
+            Content::Remote(_) | Content::Held(_) => Ok(()),
+        }
+    }
+
     /// The bytes from `offset` on.
     pub(crate) fn from(&mut self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
         match self {

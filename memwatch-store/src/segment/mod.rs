@@ -1,5 +1,6 @@
 //! Segments: immutable Parquet files, written in the order of their table's key.
 
+mod check;
 mod checksums;
 mod content;
 mod describe;
@@ -14,13 +15,14 @@ mod text;
 mod thrift;
 mod writer;
 
+pub(crate) use check::{check_whole, verify};
 pub(crate) use checksums::ColumnChecksums;
 pub(crate) use content::Content;
 pub(crate) use describe::describe;
 pub(crate) use encoding::Effort;
 pub(crate) use instances::count_instances;
 pub(crate) use on_disk::OnDisk;
-pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted, check_whole, verify};
+pub(crate) use reader::{SegmentBatches, SegmentReader, Wanted};
 pub(crate) use remote::Remote;
 pub(crate) use text::TextColumn;
 pub(crate) use writer::{Place, SegmentWriter, unfinished};

@@ -17,12 +17,17 @@ pub(crate) struct OnDisk {
     file: File,
     /// Where each begins, and what is there.
     held: Vec<(u64, Bytes)>,
+    /// What is held only until the next is.
+    passing: Option<(u64, Bytes)>,
 }
 
 impl OnDisk {
     pub(crate) fn open(path: &Path) -> io::Result<OnDisk> {
-        let held = Vec::new();
-        File::open(path).map(|file| OnDisk { file, held })
+        Ok(OnDisk {
+            file: File::open(path)?,
+            held: Vec::new(),
+            passing: None,
+        })
     }
 
     pub(crate) fn size(&self) -> io::Result<u64> {
@@ -31,23 +36,46 @@ impl OnDisk {
 
     /// Reads these bytes into memory, if that is allowed and they are there.
     pub(crate) fn hold(&mut self, range: &Range<u64>) -> io::Result<()> {
-        let length = range.end.saturating_sub(range.start);
-        let already: u64 = self.held.iter().map(|(_, held)| held.len() as u64).sum();
-        if already + length > HELD_BYTES || self.at_hand(range).is_some() {
-            return Ok(());
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-        self.file.seek(SeekFrom::Start(range.start))?;
-        (&mut self.file).take(length).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 == length {
-            self.held.push((range.start, bytes.into()));
+        if self.has_room(range) && self.at_hand(range).is_none() {
+            let read = self.read(range)?;
+            self.held.extend(read);
         }
         Ok(())
     }
 
+    /// As [`OnDisk::hold`]; where there is no more room, until the next call.
+    pub(crate) fn hold_passing(&mut self, range: &Range<u64>) -> io::Result<()> {
+        let length = range.end.saturating_sub(range.start);
+        if self.has_room(range) || length > HELD_BYTES || self.at_hand(range).is_some() {
+            return self.hold(range);
+        }
+        self.passing = self.read(range)?;
+        Ok(())
+    }
+
+    fn has_room(&self, range: &Range<u64>) -> bool {
+        let length = range.end.saturating_sub(range.start);
+        let already: u64 = self.held.iter().map(|(_, held)| held.len() as u64).sum();
+        already.saturating_add(length) <= HELD_BYTES
+    }
+
+    /// These bytes, if the file has them all.
+    fn read(&mut self, range: &Range<u64>) -> io::Result<Option<(u64, Bytes)>> {
+        let length = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        self.read_from(range.start)?
+            .take(length)
+            .read_to_end(&mut bytes)?;
+        Ok((bytes.len() as u64 == length).then(|| (range.start, bytes.into())))
+    }
+
+    fn all_held(&self) -> impl Iterator<Item = &(u64, Bytes)> {
+        self.held.iter().chain(&self.passing)
+    }
+
     /// These bytes, if they are held.
     pub(crate) fn at_hand(&self, range: &Range<u64>) -> Option<Bytes> {
-        self.held.iter().find_map(|(start, held)| {
+        self.all_held().find_map(|(start, held)| {
             let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
             let to = usize::try_from(range.end.checked_sub(*start)?).ok()?;
             (from <= to && to <= held.len()).then(|| held.slice(from..to))
@@ -56,7 +84,7 @@ impl OnDisk {
 
     /// What is held from this byte on.
     fn held_from(&self, start: u64) -> Option<Bytes> {
-        self.held.iter().find_map(|(first, held)| {
+        self.all_held().find_map(|(first, held)| {
             let from = usize::try_from(start.checked_sub(*first)?).ok()?;
             (from < held.len()).then(|| held.slice(from..))
         })
@@ -127,5 +155,17 @@ mod tests {
         let end = written.len() as u64;
         file.hold(&(end - 10..end + 10)).unwrap();
         assert_eq!(file.at_hand(&(end - 10..end)), None);
+        // Without room one after the other is.
+        file.hold_passing(&(1000..HELD_BYTES)).unwrap();
+        for range in [2000..HELD_BYTES + 2000, 0..HELD_BYTES] {
+            file.hold_passing(&range).unwrap();
+            let from = usize::try_from(range.start).unwrap();
+            let to = usize::try_from(range.end).unwrap();
+            assert_eq!(file.at_hand(&range).unwrap(), written[from..to]);
+        }
+        assert_eq!(file.held.len(), 3);
+        assert_eq!(file.at_hand(&(HELD_BYTES..HELD_BYTES + 1)), None);
+        file.hold_passing(&(0..5 << 20)).unwrap();
+        assert_eq!(file.at_hand(&(0..5 << 20)), None);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 
 use super::SegmentReader;
-use super::reader::part;
+use super::check::part;
 use crate::cache::{Footer, Part, locked};
 use crate::layout::{IN_PROGRESS, REPLACED, with_suffix};
 use crate::manifest::{Chunk, Segment};
