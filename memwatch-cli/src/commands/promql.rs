@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use memwatch_core::expr::{EvalOptions, Evaluated, Expr, ExprError, Value, evaluate, parse};
+use memwatch_core::expr::{EvalOptions, Evaluated, Expr, ExprError, Value, evaluate_range, parse};
 use memwatch_core::{Nanos, Steps, TimeRange};
 
 use super::{recording, say};
@@ -42,7 +42,7 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
         ..EvalOptions::default()
     };
     let (steps, is_range) = steps(args, whole)?;
-    let result = evaluate(&expr, steps, &snapshot.series(), &options)
+    let result = evaluate_range(&expr, steps, &snapshot.series(), &options)
         .and_then(|result| fits(result, &expr, is_range));
     let result = match result {
         Ok(result) => result,

@@ -16,7 +16,8 @@ use crate::{Labels, Result, Steps, Timestamp};
 
 /// Evaluates an expression at every step. An instant is one step ([`Steps::instant`]).
 ///
-/// The result does not depend on how many steps are evaluated together, nor on the number of threads, to the last bit.
+/// The result does not depend on how many steps are evaluated together, nor on the number of threads, to the last bit. All samples that are
+/// read are held until the end: [`super::evaluate_range`] needs no more memory for a month than for an hour.
 ///
 /// # Errors
 /// When the data cannot be read, or the expression cannot be applied to it (for example many-to-many matching).
@@ -26,7 +27,8 @@ pub fn evaluate(
     reader: &dyn SeriesReader,
     options: &EvalOptions,
 ) -> Result<Evaluated> {
-    evaluate_in(expr, steps, reader, options, None)
+    let evaluator = Evaluator::alone(expr, steps, reader, options);
+    evaluator.evaluated()
 }
 
 /// As [`evaluate`], sharing work with the other expressions that were announced to `session`. The result is the same.
@@ -40,28 +42,32 @@ pub fn evaluate_with(
     options: &EvalOptions,
     session: &Session,
 ) -> Result<Evaluated> {
-    evaluate_in(expr, steps, reader, options, Some(session))
+    let evaluator = Evaluator::new(expr, steps, reader, options, session);
+    evaluator.evaluated()
 }
 
-fn evaluate_in(
+/// As [`evaluate_with`], of some evaluations of a range: one of them is no instant.
+pub(super) fn evaluate_part(
     expr: &Expr,
     steps: Steps,
     reader: &dyn SeriesReader,
     options: &EvalOptions,
-    session: Option<&Session>,
+    session: &Session,
 ) -> Result<Evaluated> {
     let evaluator = Evaluator {
-        session,
-        ..Evaluator::alone(expr, steps, reader, options)
+        instant: false,
+        ..Evaluator::new(expr, steps, reader, options, session)
     };
-    evaluator.check_values(1, steps, expr.root.span)?;
-    let value = evaluator.top()?;
-    let mut annotations = evaluator.annotations.into_inner();
+    evaluator.evaluated()
+}
+
+/// Each annotation once, in order.
+pub(super) fn sorted(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
     annotations.sort_by(|a, b| {
         (a.level, a.span.start, &a.message).cmp(&(b.level, b.span.start, &b.message))
     });
     annotations.dedup();
-    Ok(Evaluated { value, annotations })
+    annotations
 }
 
 /// Evaluates a part of an expression, with its number in the session, for those that need it later.
@@ -92,6 +98,8 @@ pub(crate) struct Evaluator<'a> {
     preparing: Option<usize>,
     /// The steps of the whole evaluation.
     pub(super) steps: Steps,
+    /// Whether that is one, of its own.
+    pub(super) instant: bool,
     pub(super) query_range: (Timestamp, Timestamp),
     annotations: RefCell<Vec<Annotation>>,
 }
@@ -110,6 +118,7 @@ impl<'a> Evaluator<'a> {
             session: None,
             preparing: None,
             steps,
+            instant: steps.count() == 1,
             query_range: options.query_range.unwrap_or((steps.start, steps.end)),
             annotations: RefCell::default(),
         }
@@ -139,10 +148,17 @@ impl<'a> Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
+    fn evaluated(self) -> Result<Evaluated> {
+        self.check_values(1, self.steps, self.expr.root.span)?;
+        let value = self.top()?;
+        let annotations = sorted(self.annotations.into_inner());
+        Ok(Evaluated { value, annotations })
+    }
+
     fn top(&self) -> Result<Value> {
         let root = self.expr.root.without_parens();
         let kind = root.value_type();
-        let instant = self.steps.count() == 1;
+        let instant = self.instant;
         if matches!(kind, ValueType::Text | ValueType::Range) && !instant {
             return Err(self.fail(
                 root.span,

@@ -32,6 +32,7 @@ pub mod script;
 mod select;
 mod session;
 pub mod staleness;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -55,5 +56,6 @@ pub use options::{EvalOptions, NameRemoval, StaleAfter};
 pub use parse::{MAX_DEPTH, parse, parse_with};
 pub(crate) use print::number;
 pub use session::Session;
+pub use stretches::evaluate_range;
 pub use value::{Annotation, AnnotationLevel, Evaluated, Matrix, StepSeries, Value, ValueType};
 pub use values::Values;

@@ -19,7 +19,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 fn sortable(evaluator: &Evaluator<'_>, call: &Call<'_>) -> Result<(Vec<Row>, bool)> {
     let mut rows = evaluator.vector(&call.args[0], call.steps)?;
     rows.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let instant = evaluator.steps.count() == 1;
+    let instant = evaluator.instant;
     if !instant {
         let message =
             "sort is ineffective for range queries since results are always ordered by labels"

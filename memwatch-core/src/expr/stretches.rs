@@ -1,0 +1,361 @@
+//! Evaluates an expression over any length of time, a stretch after the other, so that memory does not grow with it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::eval::{evaluate, evaluate_part, sorted};
+use super::{
+    Bits, EvalOptions, Evaluated, Expr, Matrix, Session, StepSeries, Value, ValueType, Values,
+};
+use crate::series::{Readings, Series, SeriesReader};
+use crate::{Labels, Matcher, Nanos, Result, Steps, Timestamp, Window};
+
+/// About how many samples and results of a stretch are held: 16 MB.
+const HELD: usize = 1_000_000;
+
+/// How long the first stretch is, before it is known how much there is.
+const FIRST: Nanos = Nanos(5 * Nanos::MINUTE.0);
+
+/// From so many times what an evaluation reads on, what lies between two evaluations is not read.
+const APART: i64 = 8;
+
+/// Evaluates an expression at every step as [`evaluate`] does, to the last bit, with memory for the result and about a million samples,
+/// however long the time is: a stretch after the other. What a single evaluation reads is held whole.
+///
+/// # Errors
+/// As [`evaluate`]; of several evaluations that fail the first one counts.
+pub fn evaluate_range(
+    expr: &Expr,
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+) -> Result<Evaluated> {
+    in_stretches(expr, steps, reader, options, HELD)
+}
+
+fn in_stretches(
+    expr: &Expr,
+    steps: Steps,
+    reader: &dyn SeriesReader,
+    options: &EvalOptions,
+    most: usize,
+) -> Result<Evaluated> {
+    let count = steps.count();
+    let is_at_once = matches!(expr.value_type(), ValueType::Text | ValueType::Range);
+    if count <= 1 || is_at_once {
+        return evaluate(expr, steps, reader, options);
+    }
+    let range = options.query_range.unwrap_or((steps.start, steps.end));
+    let options = &EvalOptions {
+        query_range: Some(range),
+        ..options.clone()
+    };
+    let counting = Counting {
+        base: reader,
+        samples: AtomicUsize::new(0),
+    };
+    // What a stretch reads before its first evaluation is read again: no more than the stretch itself.
+    let reach = expr.history(options).0;
+    let steps_in = |time: i64| usize::try_from(time / steps.step.0 + 1).unwrap_or(usize::MAX);
+    let (fewest, mut length) = if steps.step.0 >= reach.saturating_mul(APART) {
+        (1, 1)
+    } else {
+        (steps_in(reach), steps_in(reach.max(FIRST.0)))
+    };
+    let mut session = Session::new();
+    session.expect(expr, steps);
+    let mut joined = Joined::new(steps);
+    let mut first = 0;
+    while first < count {
+        let last = first.saturating_add(length).min(count) - 1;
+        let part = Steps {
+            start: steps.at(first),
+            end: steps.at(last),
+            step: steps.step,
+        };
+        let found = evaluate_part(expr, part, &counting, options, &session)?;
+        session.next_round();
+        let held = counting.samples.swap(0, Ordering::Relaxed) + joined.add(first, found);
+        if fewest > 1 {
+            let ratio = (most as f64 / held.max(1) as f64).clamp(0.25, 4.0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
+            let wished = (length as f64 * ratio) as usize;
+            length = wished.max(fewest);
+        }
+        first = last + 1;
+    }
+    Ok(joined.finish())
+}
+
+/// Results of stretches, put together.
+struct Joined {
+    steps: Steps,
+    places: HashMap<Labels, usize>,
+    series: Vec<(Labels, Vec<f64>, Bits)>,
+    scalar: Option<Vec<f64>>,
+    annotations: Vec<super::Annotation>,
+}
+
+impl Joined {
+    fn new(steps: Steps) -> Joined {
+        Joined {
+            steps,
+            places: HashMap::new(),
+            series: Vec::new(),
+            scalar: None,
+            annotations: Vec::new(),
+        }
+    }
+
+    /// Adds the result of the evaluations from `first` on; how many values it has.
+    fn add(&mut self, first: usize, found: Evaluated) -> usize {
+        let count = self.steps.count();
+        self.annotations.extend(found.annotations);
+        self.annotations = sorted(std::mem::take(&mut self.annotations));
+        match found.value {
+            Value::Vector(matrix) => {
+                let values = matrix.series.iter().map(|series| series.values.len()).sum();
+                for StepSeries {
+                    labels,
+                    values,
+                    present,
+                } in matrix.series
+                {
+                    let place = *self.places.entry(labels.clone()).or_insert_with(|| {
+                        let row = (labels, vec![0.0; count], Bits::none(count));
+                        self.series.push(row);
+                        self.series.len() - 1
+                    });
+                    let (_, all, there) = &mut self.series[place];
+                    for step in present.iter() {
+                        all[first + step] = values[step];
+                        there.set(first + step);
+                    }
+                }
+                values
+            }
+            Value::Scalar(values) => {
+                let all = self.scalar.get_or_insert_with(|| Vec::with_capacity(count));
+                all.extend_from_slice(&values);
+                values.len()
+            }
+            Value::Text(_) | Value::Range(_) => {
+                debug_assert!(false, "evaluated at once");
+                0
+            }
+        }
+    }
+
+    fn finish(self) -> Evaluated {
+        let value = match self.scalar {
+            Some(values) => Value::Scalar(values),
+            None => {
+                let series = self.series.into_iter();
+                let series = series.map(|(labels, values, present)| StepSeries {
+                    labels,
+                    values: Values::from(values),
+                    present,
+                });
+                let mut series: Vec<StepSeries> = series.collect();
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                Value::Vector(Matrix {
+                    steps: self.steps,
+                    series,
+                })
+            }
+        };
+        Evaluated {
+            value,
+            annotations: self.annotations,
+        }
+    }
+}
+
+/// A reader that counts the samples it gives.
+struct Counting<'r> {
+    base: &'r dyn SeriesReader,
+    samples: AtomicUsize,
+}
+
+impl SeriesReader for Counting<'_> {
+    fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        let found = self.base.select(matchers, window)?;
+        let samples = found.iter().map(|series| series.values.len()).sum();
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    fn metric_names(&self) -> Result<Vec<Arc<str>>> {
+        self.base.metric_names()
+    }
+
+    fn begins(&self) -> Result<Option<Timestamp>> {
+        self.base.begins()
+    }
+
+    fn readings(&self, window: Window) -> Result<Option<Vec<Readings>>> {
+        self.base.readings(window)
+    }
+
+    /// Not counted: who asks for samples once reads them in pieces.
+    fn select_once(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        self.base.select_once(matchers, window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::expr::parse;
+    use crate::series::MemorySeries;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// Two instances of a counter and a gauge; the second begins later, and has a gap.
+    fn recording(values: &[u32]) -> MemorySeries {
+        let one = |name: &str, i: usize| {
+            let at = values.iter().enumerate().map(|(k, _)| k as i64 * SECOND);
+            let at = at.filter(|at| i == 0 || (20..40).contains(&(at / SECOND % 100)));
+            let at: Vec<i64> = at.collect();
+            let value = |at: &i64| {
+                let k = usize::try_from(at / SECOND).unwrap();
+                match name {
+                    "n_total" => values[..=k].iter().map(|v| f64::from(v % 7)).sum(),
+                    _ => f64::from(values[k]),
+                }
+            };
+            Series {
+                labels: [("__name__", name), ("i", ["a", "b"][i])]
+                    .into_iter()
+                    .collect(),
+                values: at.iter().map(value).collect(),
+                at_ns: at.into(),
+            }
+        };
+        let series = [("n_total", 0), ("n_total", 1), ("x", 0), ("x", 1)];
+        MemorySeries {
+            series: series.map(|(name, i)| one(name, i)).into(),
+        }
+    }
+
+    const EXPRESSIONS: [&str; 24] = [
+        "x",
+        "x > 50",
+        "rate(n_total[10s])",
+        "sum by (i) (rate(n_total[10s])) / on (i) x",
+        "max_over_time(rate(n_total[5s])[20s:3s])",
+        "x offset 7s",
+        "x - x @ 30",
+        "x - x @ start()",
+        "x - x @ end()",
+        "sum_over_time(x[10s] @ end())",
+        "topk(1, x)",
+        "sort_desc(x)",
+        "count_values(\"v\", x > 90)",
+        "quantile(0.5, x)",
+        "absent(x{i=\"b\"})",
+        "absent_over_time(x{i=\"b\"}[10s])",
+        "label_replace(x, \"j\", \"$1\", \"i\", \"(.*)\")",
+        "scalar(x{i=\"a\"})",
+        "time()",
+        "x and on (i) n_total % 2 == 0",
+        "growth(n_total[10s])",
+        "baseline_deviation(x[10s])",
+        "limitk(1, x)",
+        "nothing",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+        /// However much a stretch holds: the result is that of all evaluations at once, to the last bit.
+        #[test]
+        fn stretches_change_nothing(
+            values in prop::collection::vec(0u32..100, 1..900),
+            start in 0i64..50, end in 0i64..1000, step in prop_oneof![4 => 1i64..20, 1 => 200i64..400],
+            most in 1usize..4000, which in 0..EXPRESSIONS.len(),
+        ) {
+            let reader = recording(&values);
+            let options = EvalOptions { lookback: Nanos(20 * SECOND), ..EvalOptions::default() };
+            let steps = Steps { start: Timestamp(start * SECOND), end: Timestamp((start + end) * SECOND), step: Nanos(step * SECOND) };
+            let expr = parse(EXPRESSIONS[which]).unwrap();
+            let whole = evaluate(&expr, steps, &reader, &options).unwrap();
+            let parts = in_stretches(&expr, steps, &reader, &options, most).unwrap();
+            prop_assert_eq!(said(&parts), said(&whole));
+        }
+    }
+
+    /// All of a result, series in the order of labels, numbers by their bits.
+    fn said(evaluated: &Evaluated) -> String {
+        let bits = |values: &mut dyn Iterator<Item = (usize, f64)>| -> Vec<(usize, u64)> {
+            values.map(|(i, v)| (i, v.to_bits())).collect()
+        };
+        let value = match &evaluated.value {
+            Value::Vector(matrix) => {
+                let series = matrix.series.iter();
+                let mut all: Vec<_> = series
+                    .map(|s| (s.labels.clone(), bits(&mut s.iter())))
+                    .collect();
+                all.sort();
+                format!("{:?} {all:?}", matrix.steps)
+            }
+            Value::Scalar(values) => {
+                format!("{:?}", bits(&mut values.iter().copied().enumerate()))
+            }
+            other => format!("{other:?}"),
+        };
+        format!("{value} {:?}", evaluated.annotations)
+    }
+
+    /// Counts what it gives, and how much of it at once.
+    struct Watched {
+        base: MemorySeries,
+        all: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl SeriesReader for Watched {
+        fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+            let found = self.base.select(matchers, window)?;
+            let samples: usize = found.iter().map(|s| s.values.len()).sum();
+            self.all.fetch_add(samples, Ordering::Relaxed);
+            self.most.fetch_max(samples, Ordering::Relaxed);
+            Ok(found)
+        }
+
+        fn metric_names(&self) -> Result<Vec<Arc<str>>> {
+            self.base.metric_names()
+        }
+    }
+
+    #[test]
+    fn little_is_held_and_little_is_read_twice() {
+        let watched = |text: &str, step: i64| {
+            let reader = Watched {
+                base: recording(&[1; 20_000]),
+                all: AtomicUsize::new(0),
+                most: AtomicUsize::new(0),
+            };
+            let steps = Steps {
+                start: Timestamp(0),
+                end: Timestamp(20_000 * SECOND),
+                step: Nanos(step * SECOND),
+            };
+            let expr = parse(text).unwrap();
+            let options = EvalOptions::default();
+            in_stretches(&expr, steps, &reader, &options, 2_000).unwrap();
+            (reader.all.into_inner(), reader.most.into_inner())
+        };
+        // 20,000 samples, 2,000 results of as many evaluations.
+        let (all, most) = watched("sum_over_time(x{i=\"a\"}[1m])", 10);
+        assert!(all < 24_000 && most < 4_000, "{all} {most}");
+        // A window far longer than what should be held.
+        let (all, most) = watched("sum_over_time(x{i=\"a\"}[1h])", 10);
+        assert!(all < 45_000 && most < 7_500, "{all} {most}");
+        // Evaluations that are far apart read nothing in between.
+        let (all, most) = watched("sum_over_time(x{i=\"a\"}[1m])", 1_000);
+        assert!(all <= 20 * 61 && most <= 61, "{all} {most}");
+    }
+}
