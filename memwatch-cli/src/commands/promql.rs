@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use memwatch_core::expr::{EvalOptions, Evaluated, Expr, ExprError, Value, evaluate_range, parse};
+use memwatch_core::expr::{EvalOptions, evaluate, evaluate_range, parse};
 use memwatch_core::{Nanos, Steps, TimeRange};
 
 use super::{recording, say};
@@ -42,8 +42,12 @@ pub fn run(text: &str, args: &QueryArgs, out: &mut Output) -> anyhow::Result<Ans
         ..EvalOptions::default()
     };
     let (steps, is_range) = steps(args, whole)?;
-    let result = evaluate_range(&expr, steps, &snapshot.series(), &options)
-        .and_then(|result| fits(result, &expr, is_range));
+    let series = snapshot.series();
+    // A range of one evaluation is a range none the less: no text, no windows, and in the order of labels.
+    let result = match is_range {
+        true => evaluate_range(&expr, steps, &series, &options),
+        false => evaluate(&expr, steps, &series, &options),
+    };
     let result = match result {
         Ok(result) => result,
         Err(error) => return Err(told(error, true, is_json, out)?),
@@ -67,28 +71,6 @@ fn told(
         out.flush()?;
     }
     Ok(error.into())
-}
-
-/// A range of one evaluation is a range none the less: no text, no windows, and in the order of labels.
-fn fits(mut result: Evaluated, expr: &Expr, is_range: bool) -> memwatch_core::Result<Evaluated> {
-    match &mut result.value {
-        Value::Text(_) | Value::Range(_) if is_range => {
-            let kind = expr.value_type().to_string();
-            return Err(memwatch_core::Error::Expr(ExprError {
-                expression: expr.text().into(),
-                span: Some(expr.root().span),
-                message: format!(
-                    "invalid expression type {kind:?} for range query, must be Scalar or instant Vector"
-                ),
-                help: None,
-            }));
-        }
-        Value::Vector(matrix) if is_range => {
-            matrix.series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        }
-        _ => {}
-    }
-    Ok(result)
 }
 
 /// The evaluations, and whether they are a range. Times that are not given are the recording's.

@@ -1,7 +1,7 @@
 //! What rules read: the recording, each sample of it once, and what other rules gave.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rayon::prelude::*;
 
@@ -19,7 +19,6 @@ use super::sightings::{Recent, Sightings};
 pub(super) struct Reading<'r> {
     base: &'r dyn SeriesReader,
     state: RwLock<State>,
-    sightings: Mutex<Sightings>,
 }
 
 #[derive(Default)]
@@ -29,8 +28,6 @@ struct State {
     fixed: HashMap<(String, Window), Vec<Series>>,
     /// By name, then by labels.
     recorded: BTreeMap<Arc<str>, BTreeMap<Labels, Recorded>>,
-    /// What was read and not looked at yet.
-    unseen: Vec<(String, Vec<Series>)>,
 }
 
 /// What a selector is going to be asked.
@@ -54,6 +51,20 @@ pub(super) struct Ahead {
     found: Vec<Vec<Series>>,
     fixed: Vec<(String, Question)>,
     found_at_fixed: Vec<Vec<Series>>,
+}
+
+/// What was read of a stretch, by selector, until somebody has noted what is seen in it.
+#[derive(Default)]
+pub(super) struct Unseen(Vec<(String, Vec<Series>)>);
+
+impl Unseen {
+    pub(super) fn note(&self, sightings: &mut Sightings) {
+        let mut recent = Recent::default();
+        for (key, found) in &self.0 {
+            sightings.asked(key);
+            sightings.found(key, found, &mut recent);
+        }
+    }
 }
 
 /// What is to be read for one selector.
@@ -90,7 +101,6 @@ impl<'r> Reading<'r> {
         Reading {
             base,
             state: RwLock::default(),
-            sightings: Mutex::default(),
         }
     }
 
@@ -101,27 +111,6 @@ impl<'r> Reading<'r> {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was seen of the recording in all stretches.
-    pub(super) fn into_sightings(self) -> Sightings {
-        self.look();
-        let sightings = self.sightings.into_inner();
-        sightings.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes what was seen in the stretches that were turned to. Another thread may evaluate one meanwhile.
-    pub(super) fn look(&self) {
-        let mut sightings = self
-            .sightings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let unseen = std::mem::take(&mut self.write().unseen);
-        let mut recent = Recent::default();
-        for (key, found) in &unseen {
-            sightings.asked(key);
-            sightings.found(key, found, &mut recent);
-        }
     }
 
     /// How many values are held; instants that several series share count once.
@@ -187,9 +176,8 @@ impl<'r> Reading<'r> {
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub(super) fn prefetch(&self, questions: Vec<Question>) -> Result<()> {
-        self.turn_to(self.read_ahead(questions)?);
-        Ok(())
+    pub(super) fn prefetch(&self, questions: Vec<Question>) -> Result<Unseen> {
+        Ok(self.turn_to(self.read_ahead(questions)?))
     }
 
     /// Reads what is going to be asked in a stretch that is not yet evaluated, as far as it is not known; changes nothing, so that another
@@ -242,8 +230,8 @@ impl<'r> Reading<'r> {
         })
     }
 
-    /// From now on the stretch that was read ahead is answered, and only that.
-    pub(super) fn turn_to(&self, ahead: Ahead) {
+    /// From now on the stretch that was read ahead is answered, and only that. Gives what was read for it.
+    pub(super) fn turn_to(&self, ahead: Ahead) -> Unseen {
         let Ahead {
             reads,
             found,
@@ -255,7 +243,7 @@ impl<'r> Reading<'r> {
         let keys = reads.iter().map(|read| &read.key);
         let keys = keys.chain(fixed.iter().map(|(key, _)| key)).cloned();
         let all = found.iter().chain(&found_at_fixed).cloned();
-        state.unseen.extend(keys.zip(all));
+        let unseen = Unseen(keys.zip(all).collect());
         let known: Vec<Entry> = reads
             .iter()
             .map(|read| known.remove(&read.key).filter(|_| read.goes_on))
@@ -264,6 +252,7 @@ impl<'r> Reading<'r> {
         state.entries = joined(reads, known, found);
         let places = fixed.into_iter().map(|(key, q)| (key, q.window));
         state.fixed.extend(places.zip(found_at_fixed));
+        unseen
     }
 
     fn read_all<'q>(
@@ -504,7 +493,7 @@ mod tests {
                     fixed: which == 1 && i == 1,
                 });
                 reading.advance(Timestamp(now), Nanos(50));
-                reading.prefetch(questions.collect()).unwrap();
+                let _ = reading.prefetch(questions.collect()).unwrap();
                 for matchers in [&matchers[..1], &matchers[..]] {
                     let asked = window(now - 20, now + length);
                     let got = inside(reading.select(matchers, asked).unwrap(), asked);

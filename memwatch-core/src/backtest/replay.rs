@@ -10,7 +10,7 @@ use crate::series::SeriesReader;
 use crate::{Nanos, Result, Steps, TimeRange, Timestamp};
 
 use super::plan::{Part, Plan, RuleId};
-use super::reading::{Question, Reading};
+use super::reading::{Question, Reading, Unseen};
 use super::runner::{Context, RuleRun, Runner};
 use super::sightings::Sightings;
 use super::warm_up::Warmth;
@@ -94,21 +94,22 @@ pub(super) fn replay(
         .unwrap_or_else(|| usual_samples(rules().count()));
     let mut chunk = stretch(range.start, first, range.end);
     let mut length = first;
+    let (mut sightings, mut unseen) = (Sightings::default(), Unseen::default());
     if let Some(chunk) = chunk {
-        reading.prefetch(questions(&runners, chunk, options))?;
+        unseen = reading.prefetch(questions(&runners, chunk, options))?;
     }
     while let Some(now) = chunk {
         reading.advance(now.start, reach);
         sharing.session.next_round();
         let next = stretch(now.end, length, range.end);
         let asked = next.map(|next| questions(&runners, next, options));
-        // The next stretch is read while this one is evaluated, and what was read is looked at.
+        // The next stretch is read while this one is evaluated, and what is seen in it is noted.
         let (held, (ahead, ())) = rayon::join(
             || evaluate_chunk(&plan, &sharing, &mut runners, now, options, &reading),
             || {
                 rayon::join(
                     || asked.map(|asked| reading.read_ahead(asked)).transpose(),
-                    || reading.look(),
+                    || std::mem::take(&mut unseen).note(&mut sightings),
                 )
             },
         );
@@ -120,7 +121,7 @@ pub(super) fn replay(
         let wished = Nanos(wished as i64);
         length = wished.max(shortest);
         if let Some(ahead) = ahead? {
-            reading.turn_to(ahead);
+            unseen = reading.turn_to(ahead);
         }
         chunk = next;
     }
@@ -129,7 +130,7 @@ pub(super) fn replay(
             .into_iter()
             .map(|group| group.into_iter().map(Runner::finish).collect())
             .collect(),
-        sightings: reading.into_sightings(),
+        sightings,
         warmth: flat(file)
             .iter()
             .map(|(_, _, rule)| Warmth::of(rule, options, &sharing.session))

@@ -1,6 +1,6 @@
 //! Evaluates an expression at many times at once: each node becomes series × evaluations.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::ast::{Node, NodeKind};
@@ -11,13 +11,13 @@ use super::{
     Annotation, AnnotationLevel, EvalOptions, Evaluated, Expr, Matrix, NameRemoval, Session, Span,
     Value, ValueType,
 };
-use crate::series::{Series, SeriesReader};
+use crate::series::{MemorySeries, Series, SeriesReader};
 use crate::{Labels, Result, Steps, Timestamp};
 
 /// Evaluates an expression at every step. An instant is one step ([`Steps::instant`]).
 ///
 /// The result does not depend on how many steps are evaluated together, nor on the number of threads, to the last bit. All samples that are
-/// read are held until the end: [`super::evaluate_range`] needs no more memory for a month than for an hour.
+/// read are held until the end; [`super::evaluate_range`] holds those of a stretch of time.
 ///
 /// # Errors
 /// When the data cannot be read, or the expression cannot be applied to it (for example many-to-many matching).
@@ -46,19 +46,34 @@ pub fn evaluate_with(
     evaluator.evaluated()
 }
 
-/// As [`evaluate_with`], of some evaluations of a range: one of them is no instant.
+/// As [`evaluate_with`], of some evaluations of a range: one of them is no instant. Also gives how many values all parts had.
 pub(super) fn evaluate_part(
     expr: &Expr,
     steps: Steps,
     reader: &dyn SeriesReader,
     options: &EvalOptions,
     session: &Session,
-) -> Result<Evaluated> {
+) -> Result<(Evaluated, usize)> {
+    let cells = Cell::new(0);
     let evaluator = Evaluator {
         instant: false,
+        cells: Some(&cells),
         ..Evaluator::new(expr, steps, reader, options, session)
     };
-    evaluator.evaluated()
+    let evaluated = evaluator.evaluated()?;
+    Ok((evaluated, cells.get()))
+}
+
+/// Refuses so many series at so many steps, if they are more values than are allowed.
+pub(super) fn check_size(
+    expr: &Expr,
+    rows: usize,
+    steps: Steps,
+    options: &EvalOptions,
+) -> Result<()> {
+    let nothing = MemorySeries::default();
+    let evaluator = Evaluator::alone(expr, steps, &nothing, options);
+    evaluator.check_values(rows, steps, expr.root.span)
 }
 
 /// Each annotation once, in order.
@@ -102,6 +117,8 @@ pub(crate) struct Evaluator<'a> {
     pub(super) instant: bool,
     pub(super) query_range: (Timestamp, Timestamp),
     annotations: RefCell<Vec<Annotation>>,
+    /// Counts the values of all parts.
+    cells: Option<&'a Cell<usize>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -121,6 +138,7 @@ impl<'a> Evaluator<'a> {
             instant: steps.count() == 1,
             query_range: options.query_range.unwrap_or((steps.start, steps.end)),
             annotations: RefCell::default(),
+            cells: None,
         }
     }
 
@@ -295,14 +313,14 @@ impl Evaluator<'_> {
             .session
             .and_then(|session| Some((session, session.number(node)?)));
         let Some((session, number)) = shared else {
-            return self.eval_node(node, steps);
+            return self.counted(node, steps);
         };
         if let Some((val, annotations)) = session.get(number, steps, self.expr, node) {
             self.annotations.borrow_mut().extend(annotations);
             return Ok(val);
         }
         let before = self.annotations.borrow().len();
-        let mut val = self.eval_node(node, steps)?;
+        let mut val = self.counted(node, steps)?;
         let annotations = self.annotations.borrow();
         session.put(
             (number, steps),
@@ -312,6 +330,14 @@ impl Evaluator<'_> {
             &annotations[before..],
             self.preparing != Some(number),
         );
+        Ok(val)
+    }
+
+    fn counted(&self, node: &Node, steps: Steps) -> Result<Val> {
+        let val = self.eval_node(node, steps)?;
+        if let Some(cells) = self.cells {
+            cells.set(cells.get() + val.cells());
+        }
         Ok(val)
     }
 

@@ -1,17 +1,18 @@
 //! Evaluates an expression over any length of time, a stretch after the other, so that memory does not grow with it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::eval::{evaluate, evaluate_part, sorted};
+use super::eval::{check_size, evaluate_part, sorted};
 use super::{
-    Bits, EvalOptions, Evaluated, Expr, Matrix, Session, StepSeries, Value, ValueType, Values,
+    AggregateOp, Annotation, Bits, EvalOptions, Evaluated, Expr, Matrix, NodeKind, Session,
+    StepSeries, Value, ValueType, Values,
 };
 use crate::series::{Readings, Series, SeriesReader};
 use crate::{Labels, Matcher, Nanos, Result, Steps, Timestamp, Window};
 
-/// About how many samples and results of a stretch are held: 16 MB.
+/// About how many samples and values of a stretch are held: 16 MB.
 const HELD: usize = 1_000_000;
 
 /// How long the first stretch is, before it is known how much there is.
@@ -20,11 +21,13 @@ const FIRST: Nanos = Nanos(5 * Nanos::MINUTE.0);
 /// From so many times what an evaluation reads on, what lies between two evaluations is not read.
 const APART: i64 = 8;
 
-/// Evaluates an expression at every step as [`evaluate`] does, to the last bit, with memory for the result and about a million samples,
-/// however long the time is: a stretch after the other. What a single evaluation reads is held whole.
+/// Evaluates an expression at every step of a range, a stretch of time after the other: with memory for the result and about a million
+/// samples and values, however long the range is. What a single evaluation reads is held whole.
+///
+/// The result is that of [`super::evaluate`] to the last bit, in the order of labels. Annotations that depend on what there is may be more.
 ///
 /// # Errors
-/// As [`evaluate`]; of several evaluations that fail the first one counts.
+/// As [`super::evaluate`], and when the expression is a text or has windows. Of stretches that fail the first one counts.
 pub fn evaluate_range(
     expr: &Expr,
     steps: Steps,
@@ -42,30 +45,28 @@ fn in_stretches(
     most: usize,
 ) -> Result<Evaluated> {
     let count = steps.count();
-    let is_at_once = matches!(expr.value_type(), ValueType::Text | ValueType::Range);
-    if count <= 1 || is_at_once {
-        return evaluate(expr, steps, reader, options);
-    }
+    check_size(expr, 1, steps, options)?;
     let range = options.query_range.unwrap_or((steps.start, steps.end));
     let options = &EvalOptions {
         query_range: Some(range),
         ..options.clone()
     };
-    let counting = Counting {
-        base: reader,
-        samples: AtomicUsize::new(0),
+    let reader = Remembering::new(reader);
+    let Extent { width, begins_anew } = Extent::of(expr, steps, options);
+    let steps_in = |time: i64| {
+        let steps = time / steps.step.0;
+        usize::try_from(steps.saturating_add(1)).unwrap_or(usize::MAX)
     };
+    let is_far_apart = begins_anew && steps.step.0 >= width.saturating_mul(APART);
     // What a stretch reads before its first evaluation is read again: no more than the stretch itself.
-    let reach = expr.history(options).0;
-    let steps_in = |time: i64| usize::try_from(time / steps.step.0 + 1).unwrap_or(usize::MAX);
-    let (fewest, mut length) = if steps.step.0 >= reach.saturating_mul(APART) {
+    let (fewest, mut length) = if is_far_apart {
         (1, 1)
     } else {
-        (steps_in(reach), steps_in(reach.max(FIRST.0)))
+        (steps_in(width), steps_in(width.max(FIRST.0)))
     };
     let mut session = Session::new();
     session.expect(expr, steps);
-    let mut joined = Joined::new(steps);
+    let mut joined = Joined::new(expr, steps);
     let mut first = 0;
     while first < count {
         let last = first.saturating_add(length).min(count) - 1;
@@ -74,10 +75,14 @@ fn in_stretches(
             end: steps.at(last),
             step: steps.step,
         };
-        let found = evaluate_part(expr, part, &counting, options, &session)?;
+        let (found, cells) = evaluate_part(expr, part, &reader, options, &session)?;
         session.next_round();
-        let held = counting.samples.swap(0, Ordering::Relaxed) + joined.add(first, found);
-        if fewest > 1 {
+        joined.add(first, found);
+        if joined.limited {
+            check_size(expr, joined.series.len().max(1), steps, options)?;
+        }
+        let held = reader.next_stretch() + cells;
+        if !is_far_apart {
             let ratio = (most as f64 / held.max(1) as f64).clamp(0.25, 4.0);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
             let wished = (length as f64 * ratio) as usize;
@@ -88,34 +93,65 @@ fn in_stretches(
     Ok(joined.finish())
 }
 
+/// How much of time one evaluation looks at.
+struct Extent {
+    /// The longest window of a selector, whose windows move with the evaluations.
+    width: i64,
+    /// Whether there is such a selector.
+    begins_anew: bool,
+}
+
+impl Extent {
+    fn of(expr: &Expr, steps: Steps, options: &EvalOptions) -> Extent {
+        let at = |step: usize| expr.selectors(Steps::instant(steps.at(step)), options);
+        let (first, last) = (at(0), at(steps.count().saturating_sub(1)));
+        let moving = first.iter().zip(&last);
+        let moving = moving.filter(|(a, b)| a.window != b.window);
+        let widths = moving.map(|(a, _)| a.window.until.since(a.window.after).0);
+        let width = widths.max();
+        Extent {
+            width: width.unwrap_or(0),
+            begins_anew: width.is_some(),
+        }
+    }
+}
+
 /// Results of stretches, put together.
 struct Joined {
+    kind: ValueType,
+    /// Whether how many series there are does not follow from the data alone.
+    limited: bool,
     steps: Steps,
     places: HashMap<Labels, usize>,
     series: Vec<(Labels, Vec<f64>, Bits)>,
-    scalar: Option<Vec<f64>>,
-    annotations: Vec<super::Annotation>,
+    scalar: Vec<f64>,
+    annotations: Vec<Annotation>,
 }
 
 impl Joined {
-    fn new(steps: Steps) -> Joined {
+    fn new(expr: &Expr, steps: Steps) -> Joined {
+        let mut limited = false;
+        expr.root().walk(&mut |node| {
+            limited |= matches!(&node.kind, NodeKind::Aggregate(a) if a.op == AggregateOp::CountValues);
+        });
         Joined {
+            kind: expr.value_type(),
+            limited,
             steps,
             places: HashMap::new(),
             series: Vec::new(),
-            scalar: None,
+            scalar: Vec::new(),
             annotations: Vec::new(),
         }
     }
 
-    /// Adds the result of the evaluations from `first` on; how many values it has.
-    fn add(&mut self, first: usize, found: Evaluated) -> usize {
+    /// Adds the result of the evaluations from `first` on.
+    fn add(&mut self, first: usize, found: Evaluated) {
         let count = self.steps.count();
         self.annotations.extend(found.annotations);
         self.annotations = sorted(std::mem::take(&mut self.annotations));
         match found.value {
             Value::Vector(matrix) => {
-                let values = matrix.series.iter().map(|series| series.values.len()).sum();
                 for StepSeries {
                     labels,
                     values,
@@ -133,24 +169,16 @@ impl Joined {
                         there.set(first + step);
                     }
                 }
-                values
             }
-            Value::Scalar(values) => {
-                let all = self.scalar.get_or_insert_with(|| Vec::with_capacity(count));
-                all.extend_from_slice(&values);
-                values.len()
-            }
-            Value::Text(_) | Value::Range(_) => {
-                debug_assert!(false, "evaluated at once");
-                0
-            }
+            Value::Scalar(values) => self.scalar.extend(values),
+            Value::Text(_) | Value::Range(_) => debug_assert!(false, "refused in a range"),
         }
     }
 
     fn finish(self) -> Evaluated {
-        let value = match self.scalar {
-            Some(values) => Value::Scalar(values),
-            None => {
+        let value = match self.kind {
+            ValueType::Scalar => Value::Scalar(self.scalar),
+            _ => {
                 let series = self.series.into_iter();
                 let series = series.map(|(labels, values, present)| StepSeries {
                     labels,
@@ -172,15 +200,62 @@ impl Joined {
     }
 }
 
-/// A reader that counts the samples it gives.
-struct Counting<'r> {
+/// A reader that counts the samples it gives, and remembers those that are asked for in one stretch after the other (`@ end()`).
+struct Remembering<'r> {
     base: &'r dyn SeriesReader,
     samples: AtomicUsize,
+    questions: Mutex<Questions>,
 }
 
-impl SeriesReader for Counting<'_> {
+type Question = (String, Window);
+
+#[derive(Default)]
+struct Questions {
+    /// Of the stretch before, and of this one.
+    before: HashSet<Question>,
+    now: HashSet<Question>,
+    answered: HashMap<Question, Vec<Series>>,
+}
+
+impl<'r> Remembering<'r> {
+    fn new(base: &'r dyn SeriesReader) -> Self {
+        Remembering {
+            base,
+            samples: AtomicUsize::new(0),
+            questions: Mutex::default(),
+        }
+    }
+
+    /// The next stretch begins; how many samples were read in this one.
+    fn next_stretch(&self) -> usize {
+        let mut questions = self.questions();
+        questions.before = std::mem::take(&mut questions.now);
+        self.samples.swap(0, Ordering::Relaxed)
+    }
+
+    fn questions(&self) -> std::sync::MutexGuard<'_, Questions> {
+        // A panic elsewhere leaves them whole.
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SeriesReader for Remembering<'_> {
     fn select(&self, matchers: &[Matcher], window: Window) -> Result<Vec<Series>> {
+        let texts: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+        let question = (texts.join(","), window);
+        if let Some(known) = self.questions().answered.get(&question) {
+            return Ok(known.clone());
+        }
         let found = self.base.select(matchers, window)?;
+        let mut questions = self.questions();
+        if questions.before.contains(&question) {
+            // Its window does not move.
+            questions.answered.insert(question, found.clone());
+            return Ok(found);
+        }
+        questions.now.insert(question);
         let samples = found.iter().map(|series| series.values.len()).sum();
         self.samples.fetch_add(samples, Ordering::Relaxed);
         Ok(found)
@@ -209,7 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::expr::parse;
+    use crate::expr::{evaluate, parse};
     use crate::series::MemorySeries;
 
     const SECOND: i64 = 1_000_000_000;
@@ -241,7 +316,11 @@ mod tests {
         }
     }
 
-    const EXPRESSIONS: [&str; 24] = [
+    const EXPRESSIONS: [&str; 28] = [
+        "x offset -9s",
+        "x @ 100",
+        "rate(n_total[10s] offset -10s)",
+        "x - sum_over_time(x[30s] @ end())",
         "x",
         "x > 50",
         "rate(n_total[10s])",
@@ -281,6 +360,7 @@ mod tests {
             let options = EvalOptions { lookback: Nanos(20 * SECOND), ..EvalOptions::default() };
             let steps = Steps { start: Timestamp(start * SECOND), end: Timestamp((start + end) * SECOND), step: Nanos(step * SECOND) };
             let expr = parse(EXPRESSIONS[which]).unwrap();
+            prop_assume!(steps.count() > 1);
             let whole = evaluate(&expr, steps, &reader, &options).unwrap();
             let parts = in_stretches(&expr, steps, &reader, &options, most).unwrap();
             prop_assert_eq!(said(&parts), said(&whole));
@@ -356,6 +436,55 @@ mod tests {
         assert!(all < 45_000 && most < 7_500, "{all} {most}");
         // Evaluations that are far apart read nothing in between.
         let (all, most) = watched("sum_over_time(x{i=\"a\"}[1m])", 1_000);
-        assert!(all <= 20 * 61 && most <= 61, "{all} {most}");
+        assert!(all <= 21 * 61 && most <= 61, "{all} {most}");
+        // A window that lies after the evaluation, and one that does not move.
+        let (all, most) = watched("sum_over_time(x{i=\"a\"}[1m] offset -1m)", 10);
+        assert!(all < 24_000 && most < 4_000, "{all} {most}");
+        let (all, _) = watched("sum_over_time(x{i=\"a\"}[5000s] @ end())", 10);
+        assert!(all <= 3 * 5_000, "{all}");
+        let (all, _) = watched("x{i=\"a\"} - sum_over_time(x{i=\"a\"}[5000s] @ end())", 10);
+        assert!(all < 60_000, "{all}");
+        // Steps between one and eight windows apart, of which a stretch holds more than one.
+        let (all, most) = watched("sum_over_time(x{i=\"a\"}[7s])", 20);
+        assert!(all < 20_500 && most > 1_000, "{all} {most}");
+        // What a subquery makes counts.
+        let (_, most) = watched("sum_over_time(x{i=\"a\"}[1m:100ms])", 60);
+        assert!(most < 1_000, "{most}");
+    }
+
+    #[test]
+    fn no_more_values_than_are_allowed() {
+        let reader = recording(&(0..300).collect::<Vec<u32>>());
+        let steps = |step| Steps {
+            start: Timestamp(0),
+            end: Timestamp(300 * SECOND),
+            step: Nanos(step),
+        };
+        let options = EvalOptions {
+            values_max: 1_000,
+            ..EvalOptions::default()
+        };
+        let told = |text: &str, step: i64| {
+            let expr = parse(text).unwrap();
+            let found = in_stretches(&expr, steps(step), &reader, &options, 50);
+            found.map_err(|error| error.to_string())
+        };
+        assert!(told("x", SECOND).is_ok());
+        let error = told("time()", SECOND / 100).unwrap_err();
+        assert!(
+            error.contains("30001 evaluations at once; at most 1000 values"),
+            "{error}"
+        );
+        assert!(told("time()", 1).is_err());
+        let error = told("count_values(\"v\", x)", SECOND).unwrap_err();
+        assert!(
+            error.contains("series at once; at most 1000 values"),
+            "{error}"
+        );
+        let error = told("\"text\"", SECOND).unwrap_err();
+        assert!(
+            error.contains("must be Scalar or instant Vector"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The bytes of a segment in a file. What is going to be read is held in memory, up to a bound: a column of a row group has some twenty
-//! pages, and the Parquet library asks for each with five system calls.
+//! The bytes of a segment in a file. Of a few columns what is going to be read is held in memory, up to a bound: a column of a row group has
+//! some twenty pages, and the Parquet library asks for each with five system calls.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
@@ -9,12 +9,14 @@ use std::path::Path;
 use bytes::{Buf as _, Bytes};
 use parquet::file::reader::ChunkReader as _;
 
-/// How much is held, at most.
+/// How much is held of a file of which a few columns are read, at most; and passes at once.
 const HELD_BYTES: u64 = 4 << 20;
 
 /// A segment's file, with some of its bytes.
 pub(crate) struct OnDisk {
     file: File,
+    /// How much may be held.
+    room: u64,
     /// Where each begins, and what is there.
     held: Vec<(u64, Bytes)>,
     /// What is held only until the next is.
@@ -25,9 +27,15 @@ impl OnDisk {
     pub(crate) fn open(path: &Path) -> io::Result<OnDisk> {
         Ok(OnDisk {
             file: File::open(path)?,
+            room: 0,
             held: Vec::new(),
             passing: None,
         })
+    }
+
+    /// Few of its columns are going to be read: what is held of them is.
+    pub(crate) fn reads_little(&mut self) {
+        self.room = HELD_BYTES;
     }
 
     pub(crate) fn size(&self) -> io::Result<u64> {
@@ -53,10 +61,15 @@ impl OnDisk {
         Ok(())
     }
 
+    /// What is only passing is gone.
+    pub(crate) fn has_passed(&mut self) {
+        self.passing = None;
+    }
+
     fn has_room(&self, range: &Range<u64>) -> bool {
         let length = range.end.saturating_sub(range.start);
         let already: u64 = self.held.iter().map(|(_, held)| held.len() as u64).sum();
-        already.saturating_add(length) <= HELD_BYTES
+        already.saturating_add(length) <= self.room
     }
 
     /// These bytes, if the file has them all.
@@ -124,6 +137,9 @@ mod tests {
         std::fs::write(&path, &written).unwrap();
         let mut file = OnDisk::open(&path).unwrap();
         assert_eq!(file.size().unwrap(), 5 << 20);
+        file.hold(&(0..10)).unwrap();
+        assert!(file.held.is_empty(), "nobody said that little is read");
+        file.reads_little();
         for range in [100..200, 150..180, 190..300, 0..6 << 20] {
             file.hold(&range).unwrap();
         }
@@ -167,5 +183,7 @@ mod tests {
         assert_eq!(file.at_hand(&(HELD_BYTES..HELD_BYTES + 1)), None);
         file.hold_passing(&(0..5 << 20)).unwrap();
         assert_eq!(file.at_hand(&(0..5 << 20)), None);
+        file.has_passed();
+        assert_eq!(file.at_hand(&(0..10)), None);
     }
 }

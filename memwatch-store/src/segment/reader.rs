@@ -24,6 +24,9 @@ use crate::cache::{Footer, Part};
 use crate::manifest::{Chunk, InstanceRows, Segment};
 use crate::{Error, Result, Shared};
 
+/// Of so many columns what is read of a file is held.
+const FEW_COLUMNS: usize = 4;
+
 /// A segment that is open for reading.
 pub(crate) struct SegmentReader {
     pub(crate) shared: Arc<Shared>,
@@ -83,6 +86,11 @@ impl SegmentReader {
     /// The footer, with the checksums that it has.
     pub(super) fn footer(&self) -> &Footer {
         &self.footer
+    }
+
+    /// Whether each column of a row group has a checksum of its own.
+    pub(crate) fn has_column_checksums(&self) -> bool {
+        self.footer.columns.is_some()
     }
 
     /// What the file says of itself.
@@ -261,6 +269,9 @@ impl SegmentReader {
         let (mut group_start, mut kept_start) = (0usize, 0usize);
         // Opened anew: a commit may have moved it aside since.
         let (_, mut file) = open_file(&self.shared, &self.segment)?;
+        if let (Content::File(file), true) = (&mut file, columns.len() <= FEW_COLUMNS) {
+            file.reads_little();
+        }
         for (group, chunk) in self.segment.row_groups.iter().enumerate() {
             let group_rows = usize::try_from(chunk.rows).unwrap_or(0);
             let from = rows.partition_point(|r| r.end <= group_start);
@@ -276,6 +287,9 @@ impl SegmentReader {
             }
             if let Some(rows) = inside {
                 self.verify_columns(&mut file, group, columns)?;
+                if let Content::File(file) = &mut file {
+                    file.has_passed();
+                }
                 for column in columns.iter().filter(|c| self.has_column(**c)) {
                     file.hold(&self.bytes_of(group, *column, &rows))
                         .map_err(Error::io(&self.path, "read"))?;

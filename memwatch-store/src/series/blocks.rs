@@ -3,8 +3,8 @@
 //! A block is a page: what one read decodes, another need not. Rules that ask for the same columns selector after selector, and
 //! backtests that go through time chunk after chunk, decode each page once while it fits the cache.
 //!
-//! A request that needs many blocks ([`Blocks::load`]) decodes the missing ones on as many threads as there are, a column of a row
-//! group each, and holds them until it is done: so none is decoded twice even when they are more than the cache takes.
+//! A request that needs many blocks ([`Blocks::load`]) decodes the missing ones on as many threads as there are, mostly a
+//! column of a row group each, and holds them until it is done: so none is decoded twice even when they are more than the cache takes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -97,19 +97,14 @@ impl Blocks {
             }
         }
         let wanted: Vec<Wanted<'_>> = wanted.into_values().collect();
-        let columns: BTreeSet<usize> = columns.iter().copied().collect();
-        let each = wanted
-            .iter()
-            .flat_map(|wanted| columns.iter().map(move |column| (wanted, *column)));
-        let each: Vec<(&Wanted<'_>, usize)> = each
-            .filter(|(wanted, column)| wanted.reader.has_column(*column))
-            .collect();
-        let loaded: Result<Vec<OfSegment>> = each
+        let tasks = wanted.iter().flat_map(|wanted| wanted.tasks(columns));
+        let tasks: Vec<(&Wanted<'_>, &[usize])> = tasks.collect();
+        let loaded: Result<Vec<OfSegment>> = tasks
             .par_iter()
-            .map(|(wanted, column)| wanted.load(*column))
+            .map(|(wanted, columns)| wanted.load(columns))
             .collect();
         let mut blocks = Blocks::default();
-        for ((wanted, _), loaded) in each.iter().zip(loaded?) {
+        for ((wanted, _), loaded) in tasks.iter().zip(loaded?) {
             let path = wanted.reader.segment.path.clone();
             blocks.0.entry(path).or_default().extend(loaded);
         }
@@ -157,37 +152,54 @@ struct Wanted<'r> {
 }
 
 impl Wanted<'_> {
-    /// Those of one column: from the cache; the missing ones from the file in one go.
-    fn load(&self, column: usize) -> Result<OfSegment> {
+    /// Which columns are loaded together: each for itself, unless they come over a network, where a request costs more than what it brings,
+    /// or are compared with a checksum that they share.
+    fn tasks<'c>(&self, columns: &'c [usize]) -> impl Iterator<Item = (&Self, &'c [usize])> {
+        let is_remote = self.reader.shared.storage.is_remote();
+        let together = is_remote || !self.reader.has_column_checksums();
+        let size = if together { columns.len() } else { 1 };
+        columns.chunks(size.max(1)).map(move |some| (self, some))
+    }
+
+    /// The blocks of some columns: from the cache; the missing ones from the file in one go.
+    fn load(&self, columns: &[usize]) -> Result<OfSegment> {
         let (reader, group) = (self.reader, self.piece.group);
         let cache = &reader.shared.cache;
         let path = &reader.segment.path;
         let mut found = OfSegment::new();
-        let mut missing: Vec<usize> = Vec::new();
-        for &number in &self.blocks {
-            match cache.block(&(path.clone(), group, column, number)) {
-                Some(block) => {
-                    found.insert((group, column, number), block);
+        let mut missing: BTreeSet<usize> = BTreeSet::new();
+        let mut decode: BTreeSet<usize> = BTreeSet::new();
+        for &column in columns.iter().filter(|c| reader.has_column(**c)) {
+            for &number in &self.blocks {
+                match cache.block(&(path.clone(), group, column, number)) {
+                    Some(block) => {
+                        found.insert((group, column, number), block);
+                    }
+                    None => {
+                        missing.insert(number);
+                        decode.insert(column);
+                    }
                 }
-                None => missing.push(number),
             }
         }
-        if missing.is_empty() {
+        if decode.is_empty() {
             return Ok(found);
         }
+        let decode: Vec<usize> = decode.into_iter().collect();
         let rows: Vec<Range<usize>> = missing.iter().map(|n| self.piece.rows_of(*n)).collect();
         let schema = buffer_schema(reader.segment.path.table);
-        let mut batches = reader.read(&schema, &[column], &rows)?;
+        let mut batches = reader.read(&schema, &decode, &rows)?;
         for (number, rows) in missing.into_iter().zip(rows) {
             let batch = batches.next().transpose()?;
-            let batch = batch.filter(|b| b.num_rows() == rows.len() && b.num_columns() == 1);
+            let batch = batch.filter(|b| b.num_rows() == rows.len());
             let Some(batch) = batch else {
                 let expected = format!("{} rows in block {number}", rows.len());
                 return Err(Error::damaged(reader.path(), expected, "another number"));
             };
-            let block = batch.column(0);
-            cache.keep_block((path.clone(), group, column, number), block);
-            found.insert((group, column, number), block.clone());
+            for (&column, block) in decode.iter().zip(batch.columns()) {
+                cache.keep_block((path.clone(), group, column, number), block);
+                found.insert((group, column, number), block.clone());
+            }
         }
         Ok(found)
     }

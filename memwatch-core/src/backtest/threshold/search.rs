@@ -120,7 +120,8 @@ fn pass(
         let end = start.plus(length).min(range.end);
         let chunk = TimeRange { start, end };
         reading.advance(start, reach.unwrap_or_default());
-        reading.prefetch(trials.iter().flat_map(|t| t.asks(chunk, options)).collect())?;
+        let asked = trials.iter().flat_map(|t| t.asks(chunk, options));
+        drop(reading.prefetch(asked.collect())?);
         let cells: Result<Vec<usize>> = trials
             .par_iter_mut()
             .map(|trial| trial.advance(chunk, ground, options, &reading))
