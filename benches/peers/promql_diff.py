@@ -303,7 +303,16 @@ VERSION_2 = [
      lambda expr, what, ask: any(ask(c) for c in calls(expr, ["quantile"]) if re.search(r"quantile[^(]*(?:\([a-z, ]*\) )?\((?:\(|scalar|time)", c))),
     ("topk and bottomk where all are NaN: 2 takes the last, 3 the first",
      lambda expr, what, ask: any(ask(c) for c in calls(expr, ["topk", "bottomk"]) if "heap_bytes" in c)),
+    ("atan2 keeps the name of its left side in 2 (until 2.47), not in 3",
+     lambda expr, what, ask: "atan2" in expr and re.search(r'only theirs \[.*"__name__"', what) and not re.search(r'only ours \[.*"__name__".*only theirs', what)),
+    ("predict_linear by decades: rounding of the slope, times 10^7",
+     lambda expr, what, ask: any(ask(c) for c in calls(expr, ["predict_linear"]) if "time()" in c) and nearly(what)),
 ]
+
+
+def nearly(what):
+    values = re.search(r": ([-0-9.e+]+) against ([-0-9.e+]+)$", what)
+    return values is not None and math.isclose(float(values[1]), float(values[2]), rel_tol=1e-6)
 
 
 def of_version_2(expr, what, ask):
