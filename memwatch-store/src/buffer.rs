@@ -163,9 +163,9 @@ impl Columns {
     /// Values for the next columns, one each.
     pub(crate) fn ints<const N: usize>(&mut self, values: [Option<i64>; N]) {
         let columns = &mut self.columns[self.next..self.next + N];
-        for (column, value) in columns.iter_mut().zip(values) {
+        for (column, value) in columns.iter_mut().zip(&values) {
             match column {
-                ColumnBuffer::Int(b) => b.append(value),
+                ColumnBuffer::Int(b) => b.append(*value),
                 _ => unreachable!("an integer column"),
             }
         }
@@ -323,6 +323,9 @@ impl ColumnBuffer {
     }
 }
 
+/// Values of a column that go there together: what a line of the cache holds.
+const NEWEST: usize = 8;
+
 /// Values of eight bytes, of which some may be missing. Arrow's builder keeps a bit for each value that is there, this one a number for
 /// each that is not: most are. A column that no row has a value for takes no memory.
 pub(crate) struct Words<T: ArrowPrimitiveType> {
@@ -331,6 +334,10 @@ pub(crate) struct Words<T: ArrowPrimitiveType> {
     empty: usize,
     /// The values, with a zero for each that is missing.
     values: Vec<T::Native>,
+    /// Those after them, and how many. The ends of all columns lie a whole number of pages apart and so compete for a few places of the
+    /// nearest cache: written one value at a time, each would be fetched anew.
+    newest: [T::Native; NEWEST],
+    held: usize,
     /// Rows without a value.
     missing: Vec<u32>,
 }
@@ -341,6 +348,8 @@ impl<T: ArrowPrimitiveType> Words<T> {
             kind: column.data_type(),
             empty: 0,
             values: Vec::new(),
+            newest: [T::Native::default(); NEWEST],
+            held: 0,
             missing: Vec::new(),
         }
     }
@@ -353,7 +362,7 @@ impl<T: ArrowPrimitiveType> Words<T> {
     }
 
     fn clear(&mut self) {
-        self.empty = 0;
+        (self.empty, self.held) = (0, 0);
         self.values.clear();
         self.missing.clear();
     }
@@ -361,31 +370,48 @@ impl<T: ArrowPrimitiveType> Words<T> {
     #[inline]
     fn append(&mut self, value: Option<T::Native>) {
         match value {
+            Some(value) if self.empty == 0 => self.put(value),
+            value => self.append_around(value),
+        }
+    }
+
+    /// A value that is missing, or before which all were.
+    #[inline(never)]
+    fn append_around(&mut self, value: Option<T::Native>) {
+        match value {
             Some(value) => {
-                if self.empty > 0 {
-                    self.begin();
-                }
-                self.values.push(value);
+                let before = std::mem::take(&mut self.empty);
+                self.missing.extend(0..row_number(before));
+                self.values.resize(before, T::Native::default());
+                self.put(value);
             }
-            None if self.values.is_empty() => self.empty += 1,
+            None if self.len() == 0 => self.empty += 1,
             None => {
-                self.missing.push(row_number(self.values.len()));
-                self.values.push(T::Native::default());
+                self.missing.push(row_number(self.len()));
+                self.put(T::Native::default());
             }
         }
     }
 
-    /// Before the first value that is not missing.
-    #[cold]
-    fn begin(&mut self) {
-        let before = std::mem::take(&mut self.empty);
-        self.missing.extend(0..row_number(before));
-        self.values.resize(before, T::Native::default());
+    #[inline]
+    fn put(&mut self, value: T::Native) {
+        // With the value that comes after them, when all have long been written: a load of what was just stored waits for it.
+        if self.held == NEWEST {
+            self.values.extend_from_slice(&self.newest);
+            self.held = 0;
+        }
+        self.newest[self.held % NEWEST] = value;
+        self.held += 1;
+    }
+
+    /// How many values there are, with those that are missing, unless all are.
+    fn len(&self) -> usize {
+        self.values.len() + self.held
     }
 
     /// The values, with a zero for each that is missing; nothing when all are.
-    pub(crate) fn values(&self) -> &[T::Native] {
-        &self.values
+    pub(crate) fn values(&self) -> impl Iterator<Item = T::Native> {
+        self.values.iter().chain(&self.newest[..self.held]).copied()
     }
 
     /// Which values are there; `None` when all are.
@@ -396,19 +422,20 @@ impl<T: ArrowPrimitiveType> Words<T> {
         if self.missing.is_empty() {
             return None;
         }
-        let mut bits = BooleanBufferBuilder::new(self.values.len());
-        bits.append_n(self.values.len(), true);
+        let mut bits = BooleanBufferBuilder::new(self.len());
+        bits.append_n(self.len(), true);
         for row in &self.missing {
             bits.set_bit(*row as usize, false);
         }
         Some(NullBuffer::new(bits.finish()))
     }
 
-    fn finish(self) -> PrimitiveArray<T> {
+    fn finish(mut self) -> PrimitiveArray<T> {
         let array = if self.empty > 0 {
             PrimitiveArray::new_null(self.empty)
         } else {
             let present = self.present();
+            self.values.extend_from_slice(&self.newest[..self.held]);
             PrimitiveArray::new(self.values.into(), present)
         };
         array.with_data_type(self.kind)

@@ -66,15 +66,15 @@ pub(crate) fn encode(columns: &Columns) -> Vec<u8> {
 fn encode_column(out: &mut Vec<u8>, column: &ColumnBuffer, rows: usize) {
     match column {
         ColumnBuffer::Timestamp(b) => {
-            let values = b.values().iter().map(|v| v.to_le_bytes());
+            let values = b.values().map(|v| v.to_le_bytes());
             put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Int(b) => {
-            let values = b.values().iter().map(|v| v.to_le_bytes());
+            let values = b.values().map(|v| v.to_le_bytes());
             put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Float(b) => {
-            let values = b.values().iter().map(|v| v.to_le_bytes());
+            let values = b.values().map(|v| v.to_le_bytes());
             put_words(out, rows, b.present().as_ref(), values);
         }
         ColumnBuffer::Bool(b) => {
