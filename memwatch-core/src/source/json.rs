@@ -10,9 +10,9 @@ use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
-    /// A string that stands in the input as it is.
-    pub(crate) fn borrowed(text: &'a str) -> Self {
-        Text(Cow::Borrowed(text))
+    /// A string that outlives the input.
+    pub(crate) fn owned(text: &str) -> Self {
+        Text(Cow::Owned(text.to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -1,43 +1,55 @@
-//! Lines of NDJSON that differ in their values only: what stands between the values is compared and not parsed.
+//! Lines of NDJSON that differ in some values only: the rest is compared with the line before and not parsed.
 //!
-//! A program writes its lines with one call, so keys, their order and the punctuation repeat. A [`Shape`] is learned from one line that
-//! serde read; a later line that has it is read by comparing bytes and reading values. Anything else about a line (another key, a
-//! space, an escape, a number of another kind) makes [`Shape::read`] give up, and serde reads the line: that alone decides what is valid.
+//! A program writes its lines with one call, so keys, their order and the punctuation repeat, and so do most values. A [`Shape`] is
+//! learned from one line that serde read; a later line that has it is read by comparing bytes and reading the values that changed.
+//! Anything else about a line (another key, a space, an escape, a number of another kind) makes [`Shape::read`] give up, and serde reads
+//! the line: that alone decides what is valid.
 
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use super::json::{Capped, Gogc, Text, Whole};
 
-/// What the lines of one call have in common.
+/// What the lines of one call have in common, and the last of them.
 pub(crate) struct Shape<F> {
-    pieces: Vec<Piece<F>>,
-    end: Box<[u8]>,
+    /// What each value is read into; `None` for one that nobody reads.
+    fields: Vec<Option<F>>,
+    /// The line that was read last.
+    last: Vec<u8>,
+    /// Where the values lie in it, and room for where they lie in the next.
+    values: Vec<Span>,
+    next: Vec<Span>,
     /// Whether there is an object whose values are looked at one by one.
     pub(crate) opened: bool,
 }
 
-struct Piece<F> {
-    /// The bytes between the value before and this one.
-    before: Literal,
-    /// What the value is read into; `None` for one that nobody reads.
-    field: Option<F>,
+/// The longest line that is learned, so that what is kept of lines stays small. Those of our formats have some thousand bytes.
+const LEARNED_BYTES_MAX: usize = 64 << 10;
+
+/// From a byte to before a byte.
+#[derive(Clone, Copy)]
+struct Span {
+    from: usize,
+    to: usize,
 }
 
 impl<F: Copy> Shape<F> {
-    /// The shape of a valid JSON object. `field_of` is given each key with that of the object around it, if any, and says what its
+    /// The shape of a valid JSON object that is not too long. `field_of` is given each key with that of the object around it, if any, and says what its
     /// value is read into; `opens` whether an object's values are looked at one by one.
     pub(crate) fn learn(
         text: &[u8],
         field_of: impl Fn(Option<&str>, &str) -> Option<F>,
         opens: impl Fn(&str) -> bool,
     ) -> Option<Shape<F>> {
+        if text.len() > LEARNED_BYTES_MAX {
+            return None;
+        }
         let mut shape = Shape {
-            pieces: Vec::new(),
-            end: Box::default(),
+            fields: Vec::new(),
+            last: text.to_vec(),
+            values: Vec::new(),
+            next: Vec::new(),
             opened: false,
         };
-        let mut from = 0;
         let mut at = space(text, 0);
         if text.get(at) != Some(&b'{') {
             return None;
@@ -69,105 +81,119 @@ impl<F: Copy> Shape<F> {
                     let end = after_value(text, at)?;
                     // What `null` means, no value, is part of the shape.
                     if *value != b'n' {
-                        shape.pieces.push(Piece {
-                            before: Literal::new(&text[from..at]),
-                            field: field_of(outer.as_deref(), &key),
-                        });
-                        from = end;
+                        shape.fields.push(field_of(outer.as_deref(), &key));
+                        shape.values.push(Span { from: at, to: end });
                     }
                     at = end;
                 }
             }
         }
-        shape.end = text[from..].into();
+        shape.next.clone_from(&shape.values);
         Some(shape)
     }
 
-    /// Reads a line of this shape: `read` is called for each field with the cursor at its value. `None` when the line is another.
-    #[inline]
-    pub(crate) fn read<'a>(
+    /// Reads all values of the last line: `read` is called for each field with the cursor at its value. `None` when it cannot be read
+    /// so.
+    pub(crate) fn read_last(
         &self,
-        text: &'a [u8],
-        fraction: &mut Fraction,
-        mut read: impl FnMut(F, &mut Cursor<'a, '_>) -> Option<()>,
+        mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
     ) -> Option<()> {
-        let mut cursor = Cursor {
-            rest: text,
-            fraction,
-        };
-        for piece in &self.pieces {
-            cursor.rest = piece.before.strip(cursor.rest)?;
-            match piece.field {
-                Some(field) => read(field, &mut cursor)?,
+        for (field, span) in self.fields.iter().zip(&self.values) {
+            let Some(field) = field else { continue };
+            let rest = self.last.get(span.from..)?;
+            let mut cursor = Cursor { rest };
+            read(*field, &mut cursor)?;
+            (self.last.len() - cursor.rest.len() == span.to).then_some(())?;
+        }
+        Some(())
+    }
+
+    /// Reads a line of this shape, which is the last one from then on: `read` is called as by [`read_last`](Shape::read_last), but only
+    /// for values that are not those of the last line. `None` when the line is of another shape; then `read` has been called for all
+    /// values of the last line again.
+    pub(crate) fn read(
+        &mut self,
+        text: &[u8],
+        mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
+    ) -> Option<()> {
+        let mut changed = false;
+        let done = self.read_changed(text, |field, cursor| {
+            changed = true;
+            read(field, cursor)
+        });
+        if done.is_some() {
+            std::mem::swap(&mut self.values, &mut self.next);
+            self.last.clear();
+            self.last.extend_from_slice(text);
+        } else if changed {
+            self.read_last(read)?;
+        }
+        done
+    }
+
+    #[inline]
+    fn read_changed(
+        &mut self,
+        text: &[u8],
+        mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
+    ) -> Option<()> {
+        let (mut before, mut now) = (&self.last[..], text);
+        // How far into the lines they are.
+        let (mut at_before, mut at_now) = (0, 0);
+        let mut values = self.fields.iter().zip(&self.values).zip(&mut self.next);
+        loop {
+            let same = at_before + common(before, now);
+            let next = loop {
+                let Some(((field, span), next)) = values.next() else {
+                    break None;
+                };
+                *next = Span {
+                    from: span.from - at_before + at_now,
+                    to: span.to - at_before + at_now,
+                };
+                // A value is the same when what ends it is, too.
+                if span.to >= same {
+                    break Some((field, *span, next));
+                }
+            };
+            let Some((field, span, next)) = next else {
+                let whole = same == self.last.len() && same - at_before + at_now == text.len();
+                return whole.then_some(());
+            };
+            (span.from <= same).then_some(())?;
+            let mut cursor = Cursor {
+                rest: text.get(next.from..)?,
+            };
+            match field {
+                Some(field) => read(*field, &mut cursor)?,
                 None => cursor.skip()?,
             }
+            next.to = text.len() - cursor.rest.len();
+            (before, now) = (self.last.get(span.to..)?, cursor.rest);
+            (at_before, at_now) = (span.to, next.to);
         }
-        (*cursor.rest == *self.end).then_some(())
     }
 }
 
-/// Bytes that a line must have. Most are a key with its punctuation: up to 32 bytes are compared as two words.
-struct Literal {
-    bytes: Box<[u8]>,
-    /// The bytes, then zeros; and which bits of a line are compared with them.
-    words: [u128; 2],
-    masks: [u128; 2],
-}
-
-impl Literal {
-    fn new(bytes: &[u8]) -> Literal {
-        let word = |from: usize| {
-            let mut word = [0; 16];
-            let mut mask = [0; 16];
-            for (at, byte) in bytes.iter().skip(from).take(16).enumerate() {
-                (word[at], mask[at]) = (*byte, 0xff);
-            }
-            (u128::from_le_bytes(word), u128::from_le_bytes(mask))
-        };
-        let [low, high] = [word(0), word(16)];
-        Literal {
-            bytes: bytes.into(),
-            words: [low.0, high.0],
-            masks: [low.1, high.1],
+/// How many bytes both begin with.
+#[inline]
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let ((a_words, _), (b_words, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (at, (a, b)) in a_words.iter().zip(b_words).enumerate() {
+        let other = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
+        if other != 0 {
+            return 16 * at + other.trailing_zeros() as usize / 8;
         }
     }
-
-    /// What comes after it, if `text` begins with it.
-    #[inline]
-    fn strip<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
-        if let Some(low) = text.first_chunk::<16>()
-            && self.bytes.len() <= 16
-        {
-            let same = u128::from_le_bytes(*low) & self.masks[0] == self.words[0];
-            return if same {
-                text.get(self.bytes.len()..)
-            } else {
-                None
-            };
-        }
-        if let Some(both) = text.first_chunk::<32>()
-            && self.bytes.len() <= 32
-        {
-            let [Some(low), Some(high)] = [both.first_chunk(), both.last_chunk()] else {
-                return None;
-            };
-            let same = u128::from_le_bytes(*low) & self.masks[0] == self.words[0]
-                && u128::from_le_bytes(*high) & self.masks[1] == self.words[1];
-            return if same {
-                text.get(self.bytes.len()..)
-            } else {
-                None
-            };
-        }
-        text.strip_prefix(&*self.bytes)
-    }
+    let whole = 16 * a_words.len().min(b_words.len());
+    let left = a[whole..].iter().zip(&b[whole..]);
+    whole + left.take_while(|(a, b)| a == b).count()
 }
 
-/// The shapes that lines had lately.
-pub(crate) struct Shapes<F> {
+/// The shapes that lines had lately, and what was read of the last line of each.
+pub(crate) struct Shapes<F, L> {
     /// The one that was right last comes first.
-    known: Vec<Shape<F>>,
-    fraction: Fraction,
+    known: Vec<Box<(Shape<F>, L)>>,
     learned: u32,
     hits: u32,
 }
@@ -177,32 +203,41 @@ const KNOWN_MAX: usize = 4;
 /// So often a shape is learned before it is asked whether that pays.
 const TRIALS: u32 = 256;
 
-impl<F> Default for Shapes<F> {
+impl<F, L> Default for Shapes<F, L> {
     fn default() -> Self {
         Shapes {
             known: Vec::new(),
-            fraction: Fraction::default(),
             learned: 0,
             hits: 0,
         }
     }
 }
 
-impl<F: Copy> Shapes<F> {
-    /// Asks `read` for each known shape whether the line has it, until one fits.
+impl<F: Copy, L> Shapes<F, L> {
+    /// Reads a line that has a known shape; says whether it has. [`found`](Shapes::found) then is what was read.
     #[inline]
     pub(crate) fn read(
         &mut self,
-        mut read: impl FnMut(&Shape<F>, &mut Fraction) -> Option<()>,
-    ) -> Option<()> {
+        text: &[u8],
+        read: impl Fn(F, &mut Cursor<'_>, &mut L) -> Option<()>,
+    ) -> bool {
         for at in 0..self.known.len() {
-            if read(&self.known[at], &mut self.fraction).is_some() {
+            let (shape, line) = &mut *self.known[at];
+            if shape
+                .read(text, |field, cursor| read(field, cursor, line))
+                .is_some()
+            {
                 self.known.swap(0, at);
                 self.hits = self.hits.saturating_add(1);
-                return Some(());
+                return true;
             }
         }
-        None
+        false
+    }
+
+    /// What was read last.
+    pub(crate) fn found(&self) -> Option<&L> {
+        self.known.first().map(|known| &known.1)
     }
 
     /// Whether learning one more is likely to pay: not when hardly a line has the shape of another.
@@ -210,32 +245,24 @@ impl<F: Copy> Shapes<F> {
         self.learned < TRIALS || self.learned < self.hits / 4
     }
 
-    /// Keeps a shape, in the place of the one that was right longest ago.
-    pub(crate) fn learn(&mut self, shape: Option<Shape<F>>) {
+    /// Keeps a shape with what was read of its line, in the place of the one that was right longest ago.
+    pub(crate) fn learn(&mut self, learned: Option<(Shape<F>, L)>) {
         self.learned = self.learned.saturating_add(1);
-        let Some(shape) = shape else { return };
+        let Some(learned) = learned else { return };
         self.known.truncate(KNOWN_MAX - 1);
-        self.known.insert(0, shape);
+        self.known.insert(0, Box::new(learned));
     }
 }
 
-/// A number that is no whole one, as it was written last: such numbers are long, and mostly stay for some lines.
-#[derive(Default)]
-pub(crate) struct Fraction {
-    text: Vec<u8>,
-    value: f64,
-}
-
 /// A place in a line.
-pub(crate) struct Cursor<'a, 'f> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
-    fraction: &'f mut Fraction,
 }
 
-impl<'a> Cursor<'a, '_> {
+impl Cursor<'_> {
     /// A value as its type reads it; `None` when that is for serde to decide.
     #[inline]
-    pub(crate) fn value<T: Value<'a>>(&mut self) -> Option<T> {
+    pub(crate) fn value<T: Value>(&mut self) -> Option<T> {
         T::read(self)
     }
 
@@ -270,26 +297,26 @@ impl<'a> Cursor<'a, '_> {
 }
 
 /// What a [`Cursor`] can read. What comes after a value is compared by the shape: `12.5` is no 12.
-pub(crate) trait Value<'a>: Sized {
-    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self>;
+pub(crate) trait Value: Sized {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self>;
 }
 
-impl Value<'_> for Whole {
+impl Value for Whole {
     #[inline]
-    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         i64::try_from(cursor.digits()?).ok().map(Whole)
     }
 }
 
-impl Value<'_> for Capped {
-    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+impl Value for Capped {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         let number = cursor.digits()?;
         Some(Capped(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 }
 
-impl Value<'_> for Gogc {
-    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+impl Value for Gogc {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         if cursor.rest.first() == Some(&b'-') {
             cursor.byte(b'-')?;
             return (cursor.digits()? == 1).then_some(Gogc(-1));
@@ -301,42 +328,28 @@ impl Value<'_> for Gogc {
     }
 }
 
-impl<'a> Value<'a> for Text<'a> {
-    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
+impl Value for Text<'static> {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         cursor.byte(b'"')?;
         let special = |b: &u8| *b < b' ' || matches!(*b, b'"' | b'\\');
         let (text, rest) = cursor.rest.split_at(cursor.rest.iter().position(special)?);
         cursor.rest = rest.strip_prefix(b"\"")?;
-        std::str::from_utf8(text).ok().map(Text::borrowed)
+        std::str::from_utf8(text).ok().map(Text::owned)
     }
 }
 
-impl Value<'_> for f64 {
-    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+impl Value for f64 {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
         let length = cursor.rest.iter().take_while(|b| part(b)).count();
         let (text, rest) = cursor.rest.split_at(length);
-        cursor.rest = rest;
-        let last = &mut *cursor.fraction;
-        if last.text.is_empty() || last.text != text {
-            last.value = serde_json::from_slice(text).ok()?;
-            last.text.clear();
-            last.text.extend_from_slice(text);
-        }
-        Some(last.value)
-    }
-}
-
-impl<'a> Value<'a> for &'a RawValue {
-    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
-        let (text, rest) = cursor.rest.split_at(after_value(cursor.rest, 0)?);
         cursor.rest = rest;
         serde_json::from_slice(text).ok()
     }
 }
 
-impl Value<'_> for bool {
-    fn read(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+impl Value for bool {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         let value = cursor.rest.first() == Some(&b't');
         let text: &[u8] = if value { b"true" } else { b"false" };
         cursor.rest = cursor.rest.strip_prefix(text)?;
@@ -344,8 +357,8 @@ impl Value<'_> for bool {
     }
 }
 
-impl<'a, A: Value<'a>, B: Value<'a>> Value<'a> for (A, B) {
-    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
+impl<A: Value, B: Value> Value for (A, B) {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         cursor.byte(b'[')?;
         let first = cursor.value()?;
         cursor.byte(b',')?;
@@ -355,8 +368,8 @@ impl<'a, A: Value<'a>, B: Value<'a>> Value<'a> for (A, B) {
     }
 }
 
-impl<'a, T: Value<'a>> Value<'a> for Vec<T> {
-    fn read(cursor: &mut Cursor<'a, '_>) -> Option<Self> {
+impl<T: Value> Value for Vec<T> {
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         cursor.byte(b'[')?;
         let mut values = Vec::new();
         if cursor.byte(b']').is_some() {
@@ -501,16 +514,40 @@ mod tests {
         }
     }
 
-    /// The values that a shape learned from `from` finds in `text`; fields are numbers but for the key `x`, which nobody reads.
+    /// The values of a line that has the shape of another, by the way through all lines in between.
+    struct Read {
+        shape: Shape<usize>,
+        values: Vec<u64>,
+    }
+
+    impl Read {
+        /// Fields are numbers but for the key `x`, which nobody reads.
+        fn learn(from: &str) -> Read {
+            let count = std::cell::Cell::new(0);
+            let field =
+                |_: Option<&str>, key: &str| (key != "x").then(|| count.replace(count.get() + 1));
+            let shape = Shape::learn(from.as_bytes(), field, |key| key == "in").unwrap();
+            let mut values = vec![0; count.get()];
+            let read = shape.read_last(|at, cursor| {
+                values[at] = cursor.digits()?;
+                Some(())
+            });
+            assert!(read.is_some());
+            Read { shape, values }
+        }
+
+        fn line(&mut self, text: &str) -> Option<Vec<u64>> {
+            let values = &mut self.values;
+            let read = self.shape.read(text.as_bytes(), |at, cursor| {
+                values[at] = cursor.digits()?;
+                Some(())
+            });
+            read.map(|()| values.clone())
+        }
+    }
+
     fn found(from: &str, text: &str) -> Option<Vec<u64>> {
-        let field = |_: Option<&str>, key: &str| (key != "x").then_some(());
-        let shape = Shape::learn(from.as_bytes(), field, |key| key == "in").unwrap();
-        let mut found = Vec::new();
-        shape.read(text.as_bytes(), &mut Fraction::default(), |(), cursor| {
-            found.push(cursor.digits()?);
-            Some(())
-        })?;
-        Some(found)
+        Read::learn(from).line(text)
     }
 
     #[test]
@@ -543,25 +580,46 @@ mod tests {
     }
 
     #[test]
-    fn literals_of_every_length() {
+    fn what_both_begin_with_of_every_length() {
         let text: Vec<u8> = (1..80).collect();
-        for length in 0..60 {
-            let literal = Literal::new(&text[..length]);
+        for length in 0..text.len() {
             for end in 0..text.len() {
-                let expected = text[..end].strip_prefix(&text[..length]);
-                assert_eq!(literal.strip(&text[..end]), expected, "{length} of {end}");
+                assert_eq!(common(&text[..length], &text[..end]), length.min(end));
             }
-            for wrong in 0..length {
-                let mut other = text.clone();
-                other[wrong] ^= 0x80;
-                assert_eq!(literal.strip(&other), None, "{length}, not {wrong}");
+            let mut other = text.clone();
+            other[length] ^= 0x80;
+            assert_eq!(common(&text, &other), length);
+            assert_eq!(common(&other, &text), length);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_read_the_same_whatever_lines_came_before(
+            lines in prop::collection::vec(
+                (prop::array::uniform4(prop_oneof![0u64..12, Just(u64::MAX), any::<u64>()]), 0usize..9),
+                1..12,
+            ),
+        ) {
+            const FROM: &str = r#"{"a":1,"b":22,"x":[7],"in":{"c":333,"n":null},"d":4}"#;
+            let mut read = Read::learn(FROM);
+            for (numbers, other) in lines {
+                let [a, b, c, d] = numbers;
+                // The first three are of another shape.
+                let key = if other == 0 { "e" } else { "d" };
+                let d = if other == 1 { format!("{d}.5") } else { d.to_string() };
+                let x = if other == 2 { "[7" } else { ["[7]", "[]", r#""\"""#][other % 3] };
+                let text = format!(r#"{{"a":{a},"b":{b},"x":{x},"in":{{"c":{c},"n":null}},"{key}":{d}}}"#);
+                let expected = (other > 2).then(|| numbers.to_vec());
+                prop_assert_eq!(Read::learn(FROM).line(&text), expected.clone());
+                prop_assert_eq!(read.line(&text), expected);
             }
         }
     }
 
     #[test]
     fn lines_that_never_repeat_are_not_learned_for_ever() {
-        let mut shapes = Shapes::<()>::default();
+        let mut shapes = Shapes::<(), ()>::default();
         for _ in 0..TRIALS {
             assert!(shapes.learns());
             shapes.learn(None);

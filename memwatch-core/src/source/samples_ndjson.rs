@@ -39,11 +39,11 @@ impl Source for SamplesNdjson {
         sink: &mut dyn RecordSink,
     ) -> Result<()> {
         let mut lines = Lines::new(input, &context.input);
-        let mut reader = Reader::default();
+        let (mut lines_read, mut reader) = (JsonLines::default(), Reader::default());
         let mut out = Output { context, sink };
         while let Some(line) = lines.next()? {
             match line.text {
-                Some(text) => reader.line(line.number, text, &mut out)?,
+                Some(text) => reader.line(line.number, text, &mut lines_read, &mut out)?,
                 None => out.reject_length(line.number)?,
             }
         }
@@ -63,7 +63,6 @@ struct Meta {
 
 #[derive(Default)]
 struct Reader {
-    lines: JsonLines,
     meta: Meta,
     identities: Identities,
     versions: Strings,
@@ -72,19 +71,28 @@ struct Reader {
 }
 
 impl Reader {
-    fn line(&mut self, number: u64, text: &[u8], out: &mut Output<'_>) -> Result<()> {
+    fn line(
+        &mut self,
+        number: u64,
+        text: &[u8],
+        lines: &mut JsonLines,
+        out: &mut Output<'_>,
+    ) -> Result<()> {
         if text.trim_ascii().is_empty() {
             return Ok(());
         }
-        let mut line = JsonLine::default();
-        if let Err(error) = self.lines.read(text, &mut line) {
-            let fault = Fault::of(&error, text);
-            return out.reject(number, fault.field, fault.expected, fault.found);
-        }
+        let mut room = None;
+        let line = match lines.read(text, &mut room) {
+            Ok(line) => line,
+            Err(error) => {
+                let fault = Fault::of(&error, text);
+                return out.reject(number, fault.field, fault.expected, fault.found);
+            }
+        };
         match line.kind.as_ref().map(Text::as_str) {
-            Some("meta") => self.meta(number, &line, out),
-            Some("sample") => self.sample(number, &line, out),
-            None if line.memstats.is_some() => self.sample(number, &line, out),
+            Some("meta") => self.meta(number, line, out),
+            Some("sample") => self.sample(number, line, out),
+            None if line.memstats.is_some() => self.sample(number, line, out),
             Some(other) => out.reject(number, "type", "`meta` or `sample`", other),
             None => out.reject(number, "type", "`meta` or `sample`", "nothing"),
         }
