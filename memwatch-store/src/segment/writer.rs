@@ -38,8 +38,7 @@ pub(crate) enum Place {
 pub(crate) struct SegmentWriter {
     path: SegmentPath,
     file: PathBuf,
-    /// Whether any thread that has time encodes columns.
-    spread: bool,
+    effort: Effort,
     writer: SerializedFileWriter<Checksummed>,
     schema: SchemaRef,
     encoders: ArrowRowGroupWriterFactory,
@@ -84,7 +83,7 @@ impl SegmentWriter {
         Ok(SegmentWriter {
             path,
             file,
-            spread: effort == Effort::Compacted,
+            effort,
             writer,
             schema,
             encoders,
@@ -125,13 +124,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// From now on each column is encoded by any thread that has time, or all by this one. A flush runs beside what fills the next
-    /// buffer, if anything does, and waking other threads would take more of their time than it gives.
-    pub(crate) fn spread(&mut self, spread: bool) {
-        self.spread = spread;
-    }
-
-    /// Adds rows to the row group.
+    /// Adds rows to the row group. Compaction has each column encoded by any thread that has time; a flush runs beside what fills the
+    /// next buffer, and waking other threads would take more of their time than it gives.
     fn encode(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         if self.group.is_empty() {
             self.group = self.encoders.create_column_writers(self.row_groups.len())?;
@@ -143,12 +137,15 @@ impl SegmentWriter {
                 leaves.iter().try_for_each(|leaf| writer.write(leaf))
             };
         let (group, columns) = (&mut self.group, batch.columns());
-        if self.spread {
-            let columns = group.par_iter_mut().zip(columns).zip(&fields[..]);
-            columns.try_for_each(encode)
-        } else {
-            let columns = group.iter_mut().zip(columns).zip(fields);
-            columns.into_iter().try_for_each(encode)
+        match self.effort {
+            Effort::Flush => {
+                let columns = group.iter_mut().zip(columns).zip(fields);
+                columns.into_iter().try_for_each(encode)
+            }
+            Effort::Compacted => {
+                let columns = group.par_iter_mut().zip(columns).zip(&fields[..]);
+                columns.try_for_each(encode)
+            }
         }
     }
 
@@ -172,11 +169,12 @@ impl SegmentWriter {
 
     fn put_group(&mut self) -> Result<(), ParquetError> {
         let columns = std::mem::take(&mut self.group);
-        let encoded: Result<Vec<ArrowColumnChunk>, ParquetError> = if self.spread {
-            let columns = columns.into_par_iter();
-            columns.map(ArrowColumnWriter::close).collect()
-        } else {
-            columns.into_iter().map(ArrowColumnWriter::close).collect()
+        let encoded: Result<Vec<ArrowColumnChunk>, ParquetError> = match self.effort {
+            Effort::Flush => columns.into_iter().map(ArrowColumnWriter::close).collect(),
+            Effort::Compacted => columns
+                .into_par_iter()
+                .map(ArrowColumnWriter::close)
+                .collect(),
         };
         let mut group = self.writer.next_row_group()?;
         for column in encoded? {

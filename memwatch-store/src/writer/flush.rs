@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array as _, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, take, take_record_batch};
@@ -29,8 +28,6 @@ const FEW_STRETCHES: usize = 8;
 pub(crate) struct Flush {
     shared: Arc<Shared>,
     place: Place,
-    /// Whether nothing fills another buffer meanwhile.
-    alone: Arc<AtomicBool>,
     /// Live segments.
     live: Vec<Arc<Segment>>,
     /// Written and durable (or held in memory), not committed.
@@ -79,16 +76,10 @@ struct Match {
 }
 
 impl Flush {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        place: Place,
-        alone: Arc<AtomicBool>,
-        live: Vec<Arc<Segment>>,
-    ) -> Flush {
+    pub(super) fn new(shared: Arc<Shared>, place: Place, live: Vec<Arc<Segment>>) -> Flush {
         Flush {
             shared,
             place,
-            alone,
             live,
             made: Vec::new(),
             discarded: Vec::new(),
@@ -153,7 +144,6 @@ impl Flush {
             (new.table, day),
             new.batch.schema(),
         )?;
-        writer.spread(self.alone.load(Ordering::Relaxed));
         for rows in fresh.chunks(ROWS_PER_PAGE) {
             let follows = |a: &u32, b: &u32| a + 1 == *b;
             if rows.chunk_by(follows).count() > FEW_STRETCHES {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -58,8 +57,6 @@ pub(crate) struct Staging {
 
 /// Writes buffers one after the other, as each is among what is known to the next.
 struct Flusher {
-    /// Whether nothing fills another buffer meanwhile.
-    alone: Arc<AtomicBool>,
     full: SyncSender<Columns>,
     /// Those that were written, to be filled again.
     spent: Receiver<Columns>,
@@ -67,7 +64,7 @@ struct Flusher {
 }
 
 impl Flusher {
-    fn start(mut flush: Flush, alone: Arc<AtomicBool>) -> io::Result<Flusher> {
+    fn start(mut flush: Flush) -> io::Result<Flusher> {
         let (full, buffers) = sync_channel(BUFFERS_AHEAD);
         let (spent, empty) = channel();
         let work = move || {
@@ -81,7 +78,6 @@ impl Flusher {
         let thread = thread::Builder::new().name("memwatch-flush".to_owned());
         let thread = thread.spawn(work)?;
         Ok(Flusher {
-            alone,
             full,
             spent: empty,
             thread,
@@ -90,7 +86,6 @@ impl Flusher {
 
     /// Waits for all buffers.
     fn join(self) -> thread::Result<(Flush, Result<()>)> {
-        self.alone.store(true, Ordering::Relaxed);
         drop(self.full);
         self.thread.join()
     }
@@ -158,7 +153,7 @@ impl Staging {
         }
         let columns = std::mem::replace(buffer, Columns::new(table));
         if !self.background {
-            let mut flush = self.new_flush(Arc::new(AtomicBool::new(true)));
+            let mut flush = self.new_flush();
             let done = flush.write(columns);
             let done = done.map(|spent| self.buffers[table.index()] = spent);
             return self.take_over(flush, done);
@@ -166,9 +161,7 @@ impl Staging {
         let flusher = match &self.flusher {
             Some(flusher) => flusher,
             None => {
-                let alone = Arc::new(AtomicBool::new(false));
-                let flush = self.new_flush(Arc::clone(&alone));
-                let started = Flusher::start(flush, alone).map_err(|error| {
+                let started = Flusher::start(self.new_flush()).map_err(|error| {
                     let folder = self.shared.layout.root();
                     Error::io(folder, "start a thread that writes to")(error)
                 })?;
@@ -202,10 +195,10 @@ impl Staging {
         }
     }
 
-    fn new_flush(&self, alone: Arc<AtomicBool>) -> Flush {
+    fn new_flush(&self) -> Flush {
         let live = Table::all().flat_map(|table| self.live(table));
         let live = live.cloned().collect();
-        Flush::new(Arc::clone(&self.shared), self.place, alone, live)
+        Flush::new(Arc::clone(&self.shared), self.place, live)
     }
 
     /// Takes over what a flush did; nothing of one that failed.
@@ -229,7 +222,7 @@ impl Staging {
 
     /// Writes a segment anew without some of its rows.
     pub(crate) fn take_away(&mut self, reader: &SegmentReader, losing: &[usize]) -> Result<()> {
-        let mut flush = self.new_flush(Arc::new(AtomicBool::new(true)));
+        let mut flush = self.new_flush();
         let done = flush.take_away(reader, losing);
         self.take_over(flush, done)
     }
