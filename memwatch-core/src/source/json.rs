@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 
-/// A string, borrowed where it has no escapes.
+/// A string, borrowed where it has no escapes and is not kept.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Text<'a>(Cow<'a, str>);
 

@@ -72,11 +72,15 @@ impl<F: Copy> Shape<F> {
                     (text.get(at) == Some(&b':')).then_some(())?;
                     at = space(text, at + 1);
                     let value = text.get(at)?;
-                    if *value == b'{' && outer.is_none() && opens(&key) {
-                        outer = Some(key);
-                        shape.opened = true;
-                        at += 1;
-                        continue;
+                    if outer.is_none() && opens(&key) {
+                        if *value == b'{' {
+                            outer = Some(key);
+                            shape.opened = true;
+                            at += 1;
+                            continue;
+                        }
+                        // serde reads some structs from arrays, too.
+                        (*value == b'n').then_some(())?;
                     }
                     let end = after_value(text, at)?;
                     // What `null` means, no value, is part of the shape.
@@ -96,9 +100,18 @@ impl<F: Copy> Shape<F> {
     /// so.
     pub(crate) fn read_last(
         &self,
+        read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
+    ) -> Option<()> {
+        self.read_first(self.fields.len(), read)
+    }
+
+    /// The same of the first values only.
+    fn read_first(
+        &self,
+        values: usize,
         mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
     ) -> Option<()> {
-        for (field, span) in self.fields.iter().zip(&self.values) {
+        for (field, span) in self.fields.iter().zip(&self.values).take(values) {
             let Some(field) = field else { continue };
             let rest = self.last.get(span.from..)?;
             let mut cursor = Cursor { rest };
@@ -109,24 +122,25 @@ impl<F: Copy> Shape<F> {
     }
 
     /// Reads a line of this shape, which is the last one from then on: `read` is called as by [`read_last`](Shape::read_last), but only
-    /// for values that are not those of the last line. `None` when the line is of another shape; then `read` has been called for all
-    /// values of the last line again.
+    /// for values that are not those of the last line. `None` when the line is of another shape; then `read` has been called for the
+    /// values of the last line again, as far as they had changed.
     pub(crate) fn read(
         &mut self,
         text: &[u8],
         mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
     ) -> Option<()> {
-        let mut changed = false;
-        let done = self.read_changed(text, |field, cursor| {
-            changed = true;
-            read(field, cursor)
-        });
+        // A short line may have the shape of one that is too long to keep.
+        if text.len() > LEARNED_BYTES_MAX {
+            return None;
+        }
+        let mut reached = 0;
+        let done = self.read_changed(text, &mut reached, &mut read);
         if done.is_some() {
             std::mem::swap(&mut self.values, &mut self.next);
             self.last.clear();
             self.last.extend_from_slice(text);
-        } else if changed {
-            self.read_last(read)?;
+        } else {
+            self.read_first(reached, read)?;
         }
         done
     }
@@ -135,16 +149,18 @@ impl<F: Copy> Shape<F> {
     fn read_changed(
         &mut self,
         text: &[u8],
+        reached: &mut usize,
         mut read: impl FnMut(F, &mut Cursor<'_>) -> Option<()>,
     ) -> Option<()> {
         let (mut before, mut now) = (&self.last[..], text);
         // How far into the lines they are.
         let (mut at_before, mut at_now) = (0, 0);
-        let mut values = self.fields.iter().zip(&self.values).zip(&mut self.next);
+        let values = self.fields.iter().zip(&self.values).zip(&mut self.next);
+        let mut values = values.enumerate();
         loop {
             let same = at_before + common(before, now);
             let next = loop {
-                let Some(((field, span), next)) = values.next() else {
+                let Some((at, ((field, span), next))) = values.next() else {
                     break None;
                 };
                 *next = Span {
@@ -153,10 +169,10 @@ impl<F: Copy> Shape<F> {
                 };
                 // A value is the same when what ends it is, too.
                 if span.to >= same {
-                    break Some((field, *span, next));
+                    break Some((at, field, *span, next));
                 }
             };
-            let Some((field, span, next)) = next else {
+            let Some((at, field, span, next)) = next else {
                 let whole = same == self.last.len() && same - at_before + at_now == text.len();
                 return whole.then_some(());
             };
@@ -164,6 +180,7 @@ impl<F: Copy> Shape<F> {
             let mut cursor = Cursor {
                 rest: text.get(next.from..)?,
             };
+            *reached = at + 1;
             match field {
                 Some(field) => read(*field, &mut cursor)?,
                 None => cursor.skip()?,
@@ -214,30 +231,30 @@ impl<F, L> Default for Shapes<F, L> {
 }
 
 impl<F: Copy, L> Shapes<F, L> {
-    /// Reads a line that has a known shape; says whether it has. [`found`](Shapes::found) then is what was read.
+    /// Reads a line that has a known shape; tells for [`line`](Shapes::line) where.
     #[inline]
     pub(crate) fn read(
         &mut self,
         text: &[u8],
         read: impl Fn(F, &mut Cursor<'_>, &mut L) -> Option<()>,
-    ) -> bool {
+    ) -> Option<usize> {
         for at in 0..self.known.len() {
             let (shape, line) = &mut *self.known[at];
             if shape
                 .read(text, |field, cursor| read(field, cursor, line))
                 .is_some()
             {
-                self.known.swap(0, at);
+                self.known[..=at].rotate_right(1);
                 self.hits = self.hits.saturating_add(1);
-                return true;
+                return Some(0);
             }
         }
-        false
+        None
     }
 
-    /// What was read last.
-    pub(crate) fn found(&self) -> Option<&L> {
-        self.known.first().map(|known| &known.1)
+    /// What was read of the last line of the shape there.
+    pub(crate) fn line(&self, at: usize) -> &L {
+        &self.known[at].1
     }
 
     /// Whether learning one more is likely to pay: not when hardly a line has the shape of another.

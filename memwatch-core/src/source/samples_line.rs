@@ -6,7 +6,7 @@ use super::json::{Capped, Gogc, Text, Whole};
 use super::json_shape::{Cursor, Shape, Shapes};
 use super::memstats::MemStats;
 
-/// A line as serde reads it.
+/// A line as serde reads it. From the line before, without the three arrays of `memstats`.
 #[derive(Debug, Deserialize, Default)]
 pub(super) struct JsonLine<'a> {
     #[serde(borrow, rename = "type")]
@@ -51,17 +51,14 @@ impl JsonLines {
         text: &'a [u8],
         room: &'r mut Option<JsonLine<'a>>,
     ) -> serde_json::Result<&'r JsonLine<'a>> {
-        if !self.shapes.read(text, Field::read) {
-            let line = room.insert(serde_json::from_slice(text)?);
-            if self.shapes.learns() {
-                self.shapes.learn(learn(text));
-            }
-            return Ok(line);
+        if let Some(at) = self.shapes.read(text, Field::read) {
+            return Ok(self.shapes.line(at));
         }
-        Ok(self
-            .shapes
-            .found()
-            .unwrap_or_else(|| room.get_or_insert_default()))
+        let line = room.insert(serde_json::from_slice(text)?);
+        if self.shapes.learns() {
+            self.shapes.learn(learn(text));
+        }
+        Ok(line)
     }
 }
 
@@ -241,8 +238,8 @@ mod tests {
         let mut lines = JsonLines::default();
         lines.read(LINE.as_bytes(), &mut None).unwrap();
         let next = LINE.replace("220993440", "7");
-        assert!(lines.shapes.read(next.as_bytes(), Field::read));
-        let line = lines.shapes.found().unwrap();
+        let at = lines.shapes.read(next.as_bytes(), Field::read).unwrap();
+        let line = lines.shapes.line(at);
         assert!(line.uptime_ns.is_some_and(|n| n.0 == 7));
         read_as_serde(&[LINE.as_bytes()], next.as_bytes());
     }
@@ -256,6 +253,56 @@ mod tests {
                 read_as_serde(&[text.as_bytes()], LINE.as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn memstats_of_another_kind_are_read_as_serde_reads_them() {
+        let text = |memstats: &str| format!(r#"{{"type":"sample","ts":1,"memstats":{memstats}}}"#);
+        let kinds = [
+            "[5]",
+            "[7]",
+            "[]",
+            "5",
+            "null",
+            "{}",
+            r#"{"Alloc":9}"#,
+            r#""x""#,
+            "true",
+            "[1.5]",
+            r#"{"Alloc":"bad"}"#,
+            r#"{"PauseNs":[1]}"#,
+            r#"{"PauseNs":"x","BySize":null}"#,
+        ];
+        for before in kinds.map(text) {
+            for after in kinds.map(text) {
+                read_as_serde(&[before.as_bytes()], after.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_too_long_to_keep_is_read_by_serde() {
+        let text = |name: usize| {
+            format!(
+                r#"{{"type":"sample","ts":1,"service":"{}"}}"#,
+                "a".repeat(name)
+            )
+        };
+        let mut lines = JsonLines::default();
+        lines.read(text(1).as_bytes(), &mut None).unwrap();
+        assert!(
+            lines
+                .shapes
+                .read(text(60_000).as_bytes(), Field::read)
+                .is_some()
+        );
+        assert!(
+            lines
+                .shapes
+                .read(text(70_000).as_bytes(), Field::read)
+                .is_none()
+        );
+        read_as_serde(&[text(1).as_bytes()], text(70_000).as_bytes());
     }
 
     proptest! {
