@@ -1,10 +1,9 @@
-"""Rows in memory -> sorted Parquet on disk: memwatch's writer (with checks, checksums, sync and commit) and DuckDB's COPY.
+"""Rows in memory -> sorted Parquet on disk: memwatch's writer (one thread, with checks, checksums, sync and commit) and DuckDB's COPY.
 
 usage: write.py [--rows 2000000] [--rounds 3] [--stream target/release/examples/stream] [--dir DIR]
 
 memwatch makes rows of `samples` and writes them (`examples/stream.rs`, part `write`). DuckDB loads the same rows from these files into a table in
-memory, which is not timed, and copies it with zstd and V2 to one file in the same order, which is; with one thread and with two. Ratios are
-of as many threads.
+memory, which is not timed, and copies it with zstd and V2 to one file in the same order, which is; with one thread and with two.
 """
 import argparse, os, shutil, statistics, subprocess, sys, time, venv
 
@@ -37,21 +36,20 @@ def main():
     store, out = os.path.join(a.dir, "written"), os.path.join(a.dir, "written.parquet")
     seconds, size = {}, {}
     for _ in range(a.rounds):
+        shutil.rmtree(store, ignore_errors=True)
+        done = subprocess.run([a.stream, "write", store, "--rows", str(a.rows)], capture_output=True, text=True, check=True).stdout
+        words = done.split()
+        seconds.setdefault("memwatch, 1 thread", []).append(float(words[4]))
+        size["memwatch, 1 thread"] = float(words[-4])
         for threads in (1, 2):
-            shutil.rmtree(store, ignore_errors=True)
-            limit = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-            words = subprocess.run([a.stream, "write", store, "--rows", str(a.rows)], capture_output=True, text=True, check=True, env=limit).stdout.split()
-            name = f"memwatch, {threads} thread{'s' * (threads > 1)}"
-            seconds.setdefault(name, []).append(float(words[4]))
-            size[name] = float(words[-4])
             done = subprocess.run([python, "-c", DUCKDB, store, out, str(threads)], capture_output=True, text=True, check=True).stdout.split()
-            for name, at in ((f"DuckDB COPY, sorted, {threads} thread{'s' * (threads > 1)}", 0), (f"DuckDB COPY, as it lies, {threads} thread{'s' * (threads > 1)}", 1)):
+            for name, at in ((f"DuckDB COPY, sorted, {threads} thread{'s' * (threads > 1)}", 0), (f"DuckDB COPY as it lies, {threads} thread{'s' * (threads > 1)}", 1)):
                 seconds.setdefault(name, []).append(float(done[at]))
                 size[name] = float(done[2]) / a.rows
+    base = statistics.median(seconds["memwatch, 1 thread"])
     print(f"{'':34} {'s':>7} {'Mrow/s':>8} {'B/row':>7}   memwatch is")
     for name, of in seconds.items():
         s = statistics.median(of)
-        base = statistics.median(seconds[f"memwatch, {name.split(', ')[-1]}"])
         print(f"{name:34} {s:7.2f} {a.rows / s / 1e6:8.3f} {size[name]:7.1f}   {s / base:.2f} x as fast")
     shutil.rmtree(store, ignore_errors=True)
     if os.path.exists(out):

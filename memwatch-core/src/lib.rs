@@ -50,6 +50,7 @@ pub mod expr;
 pub mod fuzz;
 pub mod incident;
 pub mod labels;
+mod pace;
 pub mod promtool;
 pub mod record;
 pub mod report;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::pace::next_length;
 use crate::record::Identity;
 use crate::series::SeriesReader;
 use crate::{Nanos, Result, TimeRange, Window};
@@ -43,10 +44,7 @@ pub(super) fn read(
             }
         }
         after = until;
-        let more = (INSTANTS as f64 / held.max(1) as f64).clamp(0.25, 4.0);
-        #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
-        let wished = Nanos((length.0 as f64 * more) as i64);
-        length = wished.max(Nanos::SECOND);
+        length = Nanos(next_length(length.0, held, INSTANTS)).max(Nanos::SECOND);
     }
     let spans = pulses.into_iter().map(|(who, pulses)| {
         let spans = pulses.values().flat_map(Pulse::alive).collect();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use crate::expr::{EvalOptions, Session};
+use crate::pace::next_length;
 use crate::rule::{Group, Rule, RuleFile};
 use crate::series::SeriesReader;
 use crate::{Nanos, Result, Steps, TimeRange, Timestamp};
@@ -113,13 +114,8 @@ pub(super) fn replay(
                 )
             },
         );
-        let held = held?;
-        // So long that about as many values are held as wished.
-        let wished = now.end.since(now.start).0 as f64
-            * (samples as f64 / held.max(1) as f64).clamp(0.25, 4.0);
-        #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
-        let wished = Nanos(wished as i64);
-        length = wished.max(shortest);
+        let wished = next_length(now.end.since(now.start).0, held?, samples);
+        length = Nanos(wished).max(shortest);
         if let Some(ahead) = ahead? {
             unseen = reading.turn_to(ahead);
         }

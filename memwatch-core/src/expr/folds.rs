@@ -13,6 +13,7 @@ use super::ast::{Node, NodeKind, Subquery, TimeShift, VectorSelector};
 use super::eval::Evaluator;
 use super::select::{Ranges, Samples};
 use crate::labels::METRIC_NAME;
+use crate::pace::next_length;
 use crate::series::{Series, SeriesReader};
 use crate::stats::baseline::{Baseline, BaselineOptions, Counts, Deviation, State};
 use crate::{Labels, Matcher, Nanos, Result, Steps, Timestamp, Window};
@@ -199,10 +200,7 @@ impl Fold {
             let processes = processes(evaluator.reader, arg, window, Reads::Once)?;
             self.take(&ranges.series, &processes, window, options);
             let held: usize = ranges.series.iter().map(|s| s.values().len()).sum();
-            let factor = (PIECE_SAMPLES as f64 / held.max(1) as f64).clamp(0.25, 4.0);
-            #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
-            let next = (length as f64 * factor) as i64;
-            length = next.max(1);
+            length = next_length(length, held, PIECE_SAMPLES).max(1);
             after = until;
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::{
     AggregateOp, Annotation, Bits, EvalOptions, Evaluated, Expr, Matrix, NodeKind, Session,
     StepSeries, Value, ValueType, Values,
 };
+use crate::pace::next_length;
 use crate::series::{Readings, Series, SeriesReader};
 use crate::{Labels, Matcher, Nanos, Result, Steps, Timestamp, Window};
 
@@ -83,9 +84,8 @@ fn in_stretches(
         }
         let held = reader.next_stretch() + cells;
         if !is_far_apart {
-            let ratio = (most as f64 / held.max(1) as f64).clamp(0.25, 4.0);
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
-            let wished = (length as f64 * ratio) as usize;
+            let steps = i64::try_from(length).unwrap_or(i64::MAX);
+            let wished = usize::try_from(next_length(steps, held, most)).unwrap_or(0);
             length = wished.max(fewest);
         }
         first = last + 1;

@@ -11,6 +11,7 @@ use crate::backtest::replay::within;
 use crate::backtest::score::{AlertVerdict, Matching, Truth, Whereabouts, firings};
 use crate::backtest::tune::{Figures, LEAST_INCIDENTS, Reach, Split, split};
 use crate::expr::{EvalOptions, Expr, Matrix, Value, evaluate};
+use crate::pace::next_length;
 use crate::rule::RuleFile;
 use crate::series::SeriesReader;
 use crate::{Error, Labels, Nanos, Result, Steps, TimeRange};
@@ -127,11 +128,8 @@ fn pass(
             .map(|trial| trial.advance(chunk, ground, options, &reading))
             .collect();
         let most = cells?.into_iter().max().unwrap_or(0);
-        let held = (reading.held() + most * rayon::current_num_threads()).max(1);
-        let more = (VALUES as f64 / held as f64).clamp(0.25, 4.0);
-        #[allow(clippy::cast_possible_truncation)] // Saturates; a length of time.
-        let wished = Nanos((length.0 as f64 * more) as i64);
-        length = wished.max(step);
+        let held = reading.held() + most * rayon::current_num_threads();
+        length = Nanos(next_length(length.0, held, VALUES)).max(step);
         start = end;
     }
     Ok(())
