@@ -22,7 +22,7 @@ mod tests {
             (1_000, 50, 50, 1_000),
             (1_000, 100, 50, 500),
             (1_000, 25, 50, 2_000),
-            // At most four times as long or short; nothing held says nothing.
+            // At most four times as long or short; four times as long where nothing was held.
             (1_000, 1, 50, 4_000),
             (1_000, 0, 50, 4_000),
             (1_000, usize::MAX, 50, 250),

@@ -327,7 +327,7 @@ impl ColumnBuffer {
 const NEWEST: usize = 8;
 
 /// Values of eight bytes, of which some may be missing. Arrow's builder keeps a bit for each value that is there, this one a number for
-/// each that is not: most are. A column that no row has a value for takes no memory.
+/// each that is not: most are. The memory of a column that no row has a value for does not grow.
 pub(crate) struct Words<T: ArrowPrimitiveType> {
     kind: DataType,
     /// Rows so far, as long as none has a value.
@@ -532,6 +532,18 @@ mod tests {
             words.reuse(buffer);
             for value in &values {
                 words.append(*value);
+            }
+            // Without rows again, in the same memory, as a buffer of the WAL is.
+            words.clear();
+            for value in &values {
+                words.append(*value);
+            }
+            let all: Vec<i64> = words.values().collect();
+            let filled = values.iter().map(|v| v.unwrap_or_default());
+            if values.iter().any(Option::is_some) {
+                prop_assert_eq!(all, filled.collect::<Vec<_>>());
+            } else {
+                prop_assert_eq!(all, Vec::<i64>::new());
             }
             let present = words.present();
             let is_present = |row| present.as_ref().is_none_or(|p| p.is_valid(row));

@@ -33,8 +33,8 @@ struct Span {
 }
 
 impl<F: Copy> Shape<F> {
-    /// The shape of a valid JSON object that is not too long. `field_of` is given each key with that of the object around it, if any, and says what its
-    /// value is read into; `opens` whether an object's values are looked at one by one.
+    /// The shape of a valid JSON object that is not too long. `field_of` is given each key with that of the object around it, if any, and
+    /// says what its value is read into; `opens` whether an object's values are looked at one by one.
     pub(crate) fn learn(
         text: &[u8],
         field_of: impl Fn(Option<&str>, &str) -> Option<F>,
